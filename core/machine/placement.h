@@ -13,12 +13,16 @@ struct machine_placement {
     int oversubscribed;            /* 1: some CPU holds more than one thread */
 };
 
+/* Every policy name, NULL-terminated. */
+extern const char *const machine_placement_policies[];
+
 /* Policies: "compact" (fill neighbouring cores, one PU of each first, SMT siblings last), "spread"
  * (as far apart as possible: round-robin over packages, NUMA nodes, L3s), "one_per_l3", "one_per_numa",
  * "no_smt" (compact, never two threads on a core), "explicit:0,2,4-7" (CPU numbers), "none" (no binding: cpus
- * are -1). Pure. ATTN_INVALID: unknown policy (nearest name offered), a CPU that is not there;
- * ATTN_UNSUPPORTED: more threads than the policy has places (one_per_*, no_smt, explicit). compact and
- * spread wrap around and set `oversubscribed`. */
+ * are -1). Pure, and a thread's CPU does not depend on how many threads follow it. ATTN_INVALID: unknown
+ * policy (nearest name offered), a CPU that is not there or listed twice; ATTN_UNSUPPORTED: more threads
+ * than the policy has places (one_per_*, no_smt, explicit). compact and spread wrap around and, like none
+ * with more threads than PUs, set `oversubscribed`. */
 enum attn_status machine_placement_plan(const struct machine_topology *topology, const char *policy, int threads,
                                         struct machine_placement *placement, struct attn_error *error);
 
