@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Medians and distribution-free rank intervals. */
+/* Medians and distribution-free rank intervals.
+ *
+ * Of n independent values the k-th smallest and the k-th largest enclose the median of their distribution unless fewer
+ * than k of them fall on one side of it, each with probability 1/2:
+ *   coverage(n, k) = 1 - 2 P(Binomial(n, 1/2) <= k - 1)
+ * whatever the distribution. (J.-Y. Le Boudec, Performance Evaluation of Computer and Communication Systems, 2.2.)
+ * Values that ties or correlation make dependent are covered less often; iterations of one process are such values. */
 #ifndef MEASURE_STATISTICS_H
 #define MEASURE_STATISTICS_H
 
 #include <stddef.h>
+
+#define MEASURE_CONFIDENCE 0.95 /* asked of every interval; what it truly covers is reported beside it */
 
 struct measure_estimate {
     double median, low, high; /* [low, high]: order statistics around the median */
@@ -12,7 +20,22 @@ struct measure_estimate {
 };
 
 /* The narrowest symmetric rank interval with coverage >= `confidence`, by exact binomial ranks; [min, max] and its
- * true coverage when even that has less. `values` is not changed. count >= 1. */
+ * true coverage when even that has less (a single value: coverage 0). `values` is not changed. count >= 1.
+ * All NaN when a value is NaN or memory for a sorted copy is short. */
 struct measure_estimate measure_estimate_median(const double *values, size_t count, double confidence);
+
+/* The same of values in ascending order, without a copy. */
+struct measure_estimate measure_estimate_sorted(const double *sorted, size_t count, double confidence);
+
+/* The largest k (1-based, 1 <= k <= (count + 1) / 2) whose interval [k-th smallest, k-th largest] has coverage >=
+ * `confidence`, else 1; its true coverage goes to `coverage`. */
+size_t measure_rank(size_t count, double confidence, double *coverage);
+
+/* Ascending, in place. No NaN. */
+void measure_sort(double *values, size_t count);
+
+/* The q-quantile of ascending values, interpolated between the two nearest (type 7 of Hyndman and Fan 1996).
+ * 0 <= q <= 1, count >= 1. */
+double measure_quantile(const double *sorted, size_t count, double q);
 
 #endif

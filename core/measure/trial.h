@@ -5,7 +5,7 @@
 #define MEASURE_TRIAL_H
 
 #include "contract/variant.h"
-#include "machine/placement.h"
+#include "measure/statistics.h"
 
 #define MEASURE_MAX_SAMPLES 10000
 
@@ -15,33 +15,42 @@ const char *measure_end_name(enum measure_end end); /* "target", "max_time", "ma
 struct measure_options {
     double min_time_ns, max_time_ns; /* of summed samples: at least min before the target may end it */
     double target_ci;                /* relative half-width of the within-process interval of the median */
-    int64_t max_iterations;          /* <= MEASURE_MAX_SAMPLES */
+    int64_t max_iterations;          /* 1..MEASURE_MAX_SAMPLES */
 };
 
-/* One call to time. With several operand sets (cold cache) iteration n uses set n % set_count. */
+/* One call to time. With several operand sets (cold cache) iteration n uses set n % set_count. Callbacks: NULL = none.
+ */
 struct measure_subject {
     const struct attn_pass *pass;
-    const struct attn_problem *problem; /* per set: problems[n]; mask arrays may rotate too */
-    const struct attn_operands *operands;
+    const struct attn_problem *problem;   /* [set_count]: mask arrays rotate with the operands */
+    const struct attn_operands *operands; /* [set_count] */
     int set_count;
     const struct attn_execution *execution;
     void (*warm_values)(void *context);          /* puts other values into the buffers */
     void (*real_values)(void *context);          /* puts the real values back */
-    void (*before_each)(void *context, int set); /* outside the interval: poisons outputs of a set */
+    void (*before_each)(void *context, int set); /* outside the interval, before each timed call: poisons the outputs */
     void *context;
 };
 
 struct measure_trial {
-    double samples_ns[MEASURE_MAX_SAMPLES];
+    double samples_ns[MEASURE_MAX_SAMPLES]; /* in order of time */
+    double sorted_ns[MEASURE_MAX_SAMPLES];  /* the same, ascending */
     int64_t count;
     int last_set; /* the operand set that holds the last timed answer, the one to verify */
     enum measure_end ended_by;
-    bool unstable;        /* first and second half disagree by more than their spread, or spread beyond 25 % */
-    double first_call_ns; /* the first warm-up call */
+    struct measure_estimate within_process; /* median of the samples; its interval says nothing of other processes */
+    bool unstable;                          /* see measure_trial_run */
+    double first_call_ns;                   /* the first warm-up call */
 };
 
-/* Warm-up on other values (at least one call, until 10 % of min_time), then timed iterations on the real
- * ones. Every sample is kept, none is removed. */
+/* Warm-up on other values: at least one call, until 10 % of min_time have passed or max_iterations calls were made.
+ * Then timed iterations on the real values. Every sample is kept, none is removed. The trial ends when
+ *   target   the samples sum to min_time, their interval's coverage reaches MEASURE_CONFIDENCE (6 samples or more) and
+ *            its half-width is at most target_ci of the median; looked at whenever the samples have grown by half;
+ *   max_time or max_iterations is reached before that.
+ * `unstable` when the quartiles lie further apart than 25 % of the median, or the medians of the first and the second
+ * half differ by more than target_ci of the median and by more than the larger interquartile range of the halves.
+ * Fewer than 8 samples are not judged. */
 void measure_trial_run(const struct measure_subject *subject, const struct measure_options *options,
                        struct measure_trial *trial);
 

@@ -15,18 +15,28 @@ struct record_field {
     enum record_kind kind;
     int64_t integer;
     double real; /* may be nan or inf; JSON holds these as the strings "nan", "inf", "-inf" */
-    char text[256];
+    char *text;  /* owned when kind is RECORD_TEXT, any length; "" otherwise; UTF-8 */
 };
 
+/* Zeroed: empty. Names are unique; order is kept. */
 struct record_fields {
     struct record_field *items;
     size_t count, capacity;
 };
 
+/* ATTN_INVALID: an empty name, one beyond 39 bytes, one that is there already; ATTN_NO_MEMORY. Bytes of `value` that
+ * are not UTF-8 become U+FFFD. The fields stay as they were. */
 enum attn_status record_add_integer(struct record_fields *fields, const char *name, int64_t value);
 enum attn_status record_add_real(struct record_fields *fields, const char *name, double value);
 enum attn_status record_add_text(struct record_fields *fields, const char *name, const char *value);
+
 const struct record_field *record_find(const struct record_fields *fields, const char *name); /* NULL: none */
+/* The field's value, `otherwise` when it is missing or of another kind (an integer serves as real). */
+int64_t record_integer(const struct record_fields *fields, const char *name, int64_t otherwise);
+double record_real(const struct record_fields *fields, const char *name, double otherwise);
+const char *record_text(const struct record_fields *fields, const char *name, const char *otherwise);
+
+/* Leaves it zeroed. */
 void record_fields_release(struct record_fields *fields);
 
 #endif

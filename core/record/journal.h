@@ -28,6 +28,7 @@ struct record_line {
     int64_t *cpus; /* owned; CPU of each thread */
     size_t cpu_count;
     int64_t workspace_bytes;
+    struct record_fields summary;    /* numbers over samples_ns, within this process: "median_ns", "min_ns", ... */
     struct record_fields parameters; /* as resolved */
     struct record_fields check;      /* check columns: see results/README.md */
 };
