@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Few queries against many keys: bound by how fast keys and values stream from memory. Nothing is packed; every key and
+ * value is read once for all query heads of its group; keys are cut into splits of a size that does not depend on the
+ * number of threads, and the splits' partial softmaxes are merged in order, so the answer does not either. */
+#ifndef KERNELS_DECODE_H
+#define KERNELS_DECODE_H
+
+#include "contract/execution.h"
+#include "kernels/edge.h"
+
+#include <omp.h>
+
+#define DECODE_MAX_ROWS 32 /* rows per KV head up to which streaming beats packing */
+#define DECODE_BLOCK    64 /* keys between two looks at the running maximum */
+#define DECODE_GROUP    4  /* rows that share one pass over a block in cache */
+
+/* Sizes of one call. */
+struct decode_plan {
+    int64_t rows;       /* query rows per KV head */
+    int64_t split_keys; /* keys of a split */
+    int64_t splits;
+    int64_t out_stride;     /* value_dim, padded to whole registers */
+    int64_t partial_floats; /* one row of one split: sums [out_stride], max, sum */
+    size_t scratch_bytes;   /* per thread: scaled queries, weights, a row of widened values */
+    size_t partials_bytes, bytes;
+};
+
+static inline int64_t decode_pad(int64_t floats) {
+    return (floats + 15) / 16 * 16;
+}
+
+static inline struct decode_plan decode_plan_of(const struct attn_problem *problem, int threads, int64_t split_keys) {
+    struct decode_plan plan = {
+        .rows = problem->query_heads / problem->key_heads * problem->query_len,
+        .split_keys = split_keys,
+        .splits = (problem->key_len + split_keys - 1) / split_keys,
+        .out_stride = decode_pad(problem->value_dim),
+    };
+    plan.partial_floats = plan.out_stride + 16;
+    plan.partials_bytes = (size_t)(problem->batch * problem->key_heads * plan.splits * plan.rows) *
+                          (size_t)plan.partial_floats * sizeof(float);
+    plan.scratch_bytes = (size_t)(plan.rows * (decode_pad(problem->head_dim) + DECODE_BLOCK)) * sizeof(float);
+    plan.bytes = plan.partials_bytes + (size_t)threads * plan.scratch_bytes;
+    return plan;
+}
+
+/* VEC_LANES elements of a key or value, as floats. */
+VEC_INLINE vec decode_load(const void *from, enum attn_type type, int64_t index) {
+    if (type == ATTN_F32)
+        return vec_load((const float *)from + index);
+    const uint16_t *const halves = (const uint16_t *)from + index;
+#if defined(__AVX512F__)
+    const __m256i raw = _mm256_loadu_si256((const __m256i *)(const void *)halves);
+    return type == ATTN_BF16 ? (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16) : (vec)_mm512_cvtph_ps(raw);
+#elif defined(__AVX2__)
+    const __m128i raw = _mm_loadu_si128((const __m128i *)(const void *)halves);
+    return type == ATTN_BF16 ? (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16) : (vec)_mm256_cvtph_ps(raw);
+#else
+    vec value;
+    for (int lane = 0; lane < VEC_LANES; ++lane)
+        value[lane] = attn_load(halves, type, lane);
+    return value;
+#endif
+}
+
+/* The last, incomplete register of a row. */
+VEC_INLINE vec decode_load_part(const void *from, enum attn_type type, int64_t index, int64_t count) {
+    if (type == ATTN_F32)
+        return vec_load_part((const float *)from + index, count);
+    vec value = vec_all(0.0f);
+    for (int64_t lane = 0; lane < count; ++lane)
+        value[lane] = attn_load(from, type, index + lane);
+    return value;
+}
+
+/* scores[r * DECODE_BLOCK + n] = queries[r] . key n, for `rows` (1..DECODE_GROUP, constant at each call) rows. */
+VEC_INLINE void decode_dots(int rows, int64_t keys, int64_t head_dim, const float *queries, int64_t query_stride,
+                            const char *key, int64_t key_stride_bytes, enum attn_type type, float *scores) {
+    const int64_t whole = head_dim - head_dim % VEC_LANES;
+    for (int64_t n = 0; n < keys; ++n, key += key_stride_bytes) {
+        vec acc[DECODE_GROUP];
+        _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] = vec_all(0.0f);
+        for (int64_t c = 0; c < whole; c += VEC_LANES) {
+            const vec features = decode_load(key, type, c);
+            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] +=
+                vec_load(queries + r * query_stride + c) * features;
+        }
+        if (whole < head_dim) {
+            const vec features = decode_load_part(key, type, whole, head_dim - whole);
+            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] +=
+                vec_load(queries + r * query_stride + whole) * features; /* padded with zeros */
+        }
+        _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) scores[r * DECODE_BLOCK + n] = vec_sum(acc[r]);
+    }
+}
+
+/* sums[r] += weights[r] . values, four values at a time, each read once for all `rows` rows. */
+VEC_INLINE void decode_values(int rows, int64_t keys, int64_t value_dim, const float *weights, const char *value,
+                              int64_t value_stride_bytes, enum attn_type type, float *sums, int64_t sums_stride) {
+    for (int64_t n = 0; n < keys; n += 4, value += 4 * value_stride_bytes) {
+        const int64_t left = keys - n < 4 ? keys - n : 4;
+        for (int64_t c = 0; c < value_dim; c += VEC_LANES) {
+            const bool part = c + VEC_LANES > value_dim;
+            vec features[4];
+            _Pragma("GCC unroll 4") for (int64_t m = 0; m < 4; ++m) {
+                const char *const from = value + (m < left ? m : 0) * value_stride_bytes; /* weight 0 beyond the end */
+                features[m] = part ? decode_load_part(from, type, c, value_dim - c) : decode_load(from, type, c);
+            }
+            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) {
+                const float *const weight = weights + r * DECODE_BLOCK + n;
+                const vec sum = vec_load(sums + r * sums_stride + c);
+                vec_store(sums + r * sums_stride + c,
+                          sum + ((vec_all(weight[0]) * features[0] + vec_all(weight[1]) * features[1]) +
+                                 (vec_all(weight[2]) * features[2] + vec_all(weight[3]) * features[3])));
+            }
+        }
+    }
+}
+
+/* The two steps for a constant number of rows, so that accumulators are registers. */
+#define DECODE_DISPATCH(rows, call)                                                                                    \
+    switch (rows) {                                                                                                    \
+    case 1: {                                                                                                          \
+        enum { ROWS = 1 };                                                                                             \
+        call;                                                                                                          \
+    } break;                                                                                                           \
+    case 2: {                                                                                                          \
+        enum { ROWS = 2 };                                                                                             \
+        call;                                                                                                          \
+    } break;                                                                                                           \
+    case 3: {                                                                                                          \
+        enum { ROWS = 3 };                                                                                             \
+        call;                                                                                                          \
+    } break;                                                                                                           \
+    default: {                                                                                                         \
+        enum { ROWS = 4 };                                                                                             \
+        call;                                                                                                          \
+    }                                                                                                                  \
+    }
+
+/* One KV head's part of a call, as the kernels see it. */
+struct decode_head {
+    const struct attn_problem *problem;
+    const struct attn_operands *operands;
+    const struct decode_plan *plan;
+    int64_t b, key_head;
+};
+
+static inline void decode_locate(const struct decode_head *head, int64_t r, int64_t *h, int64_t *i) {
+    const struct attn_problem *const problem = head->problem;
+    *h = head->key_head * (problem->query_heads / problem->key_heads) + r / problem->query_len;
+    *i = r % problem->query_len;
+}
+
+/* Rows [first_row, first_row + rows) against the block of keys [first, last). `partial` and `states` are of the first
+ * of these rows. */
+static inline void decode_block(const struct decode_head *head, const struct attn_row *live, int rows,
+                                const float *queries, int64_t query_stride, int64_t first, int64_t last, float *weights,
+                                float *partial, struct edge_state *states) {
+    const struct attn_problem *const problem = head->problem;
+    const struct attn_tensor *const k = &head->operands->k, *const v = &head->operands->v;
+    const int64_t element = (int64_t)attn_type_bytes(problem->type), keys = last - first;
+    const int64_t stride = head->plan->partial_floats;
+    const char *const key = attn_tensor_row(k, head->b, head->key_head, first);
+    const char *const value = attn_tensor_row(v, head->b, head->key_head, first);
+    DECODE_DISPATCH(rows, decode_dots(ROWS, keys, problem->head_dim, queries, query_stride, key, k->stride[2] * element,
+                                      k->type, weights))
+    bool cut = false;
+    for (int r = 0; r < rows; ++r) {
+        const struct attn_row *const row = &live[r];
+        float *const scores = weights + r * DECODE_BLOCK;
+        if (!row->plain)
+            edge_finish_scores(row, first, last, scores);
+        for (int64_t j = first; j < last; ++j)
+            if (j < row->key_begin || j >= row->key_end)
+                scores[j - first] = -INFINITY;
+        cut |= row->key_begin > first || row->key_end < last || row->bias || row->allowed;
+        const float factor = edge_weights(&states[r], keys, scores);
+        if (factor != 1.0f)
+            for (int64_t c = 0; c < head->plan->out_stride; ++c)
+                partial[r * stride + c] *= factor;
+        for (int64_t n = keys; n < (keys + 3) / 4 * 4; ++n)
+            scores[n] = 0.0f;
+    }
+    if (!cut) {
+        DECODE_DISPATCH(rows, decode_values(ROWS, keys, problem->value_dim, weights, value, v->stride[2] * element,
+                                            v->type, partial, stride))
+        return;
+    }
+    for (int r = 0; r < rows; ++r) /* a masked value may be NaN: one row at a time, live pairs only */
+        for (int64_t n = 0; n < keys; ++n) {
+            const float weight = weights[r * DECODE_BLOCK + n];
+            if (weight == 0.0f && signbit(weight))
+                continue;
+            for (int64_t c = 0; c < problem->value_dim; ++c)
+                partial[r * stride + c] += weight * attn_load(value + n * v->stride[2] * element, v->type, c);
+        }
+}
+
+/* One split of one KV head: partial sums, maximum and sum of every row. `scratch` is the thread's own. */
+static inline void decode_split(const struct decode_head *head, int64_t split, float *partials, float *scratch) {
+    const struct attn_problem *const problem = head->problem;
+    const struct decode_plan *const plan = head->plan;
+    const int64_t query_stride = decode_pad(problem->head_dim);
+    float *const queries = scratch, *const weights = scratch + plan->rows * query_stride;
+    const int64_t split_first = split * plan->split_keys;
+    const int64_t split_last =
+        split_first + plan->split_keys < problem->key_len ? split_first + plan->split_keys : problem->key_len;
+    struct attn_row live[DECODE_MAX_ROWS];
+    struct edge_state states[DECODE_MAX_ROWS];
+    int64_t first = split_last, last = split_first;
+    for (int64_t r = 0; r < plan->rows; ++r) {
+        int64_t h, i;
+        decode_locate(head, r, &h, &i);
+        live[r] = attn_row_begin(problem, head->b, h, i);
+        states[r] = (struct edge_state){-INFINITY, 0.0f}; /* the sink joins at the merge */
+        if (live[r].key_begin < live[r].key_end) {
+            first = live[r].key_begin < first ? live[r].key_begin : first;
+            last = live[r].key_end > last ? live[r].key_end : last;
+        }
+        const float scale = live[r].plain ? live[r].scale * EDGE_LOG2E : live[r].scale;
+        const void *const query = attn_tensor_row(&head->operands->q, head->b, h, i);
+        for (int64_t c = 0; c < query_stride; ++c)
+            queries[r * query_stride + c] =
+                c < problem->head_dim ? scale * attn_load(query, head->operands->q.type, c) : 0.0f;
+    }
+    memset(partials, 0, (size_t)(plan->rows * plan->partial_floats) * sizeof(float));
+    first = first > split_first ? first : split_first;
+    last = last < split_last ? last : split_last;
+    for (int64_t j = first; j < last; j += DECODE_BLOCK)
+        for (int64_t r = 0; r < plan->rows; r += DECODE_GROUP) {
+            const int rows = plan->rows - r < DECODE_GROUP ? (int)(plan->rows - r) : DECODE_GROUP;
+            decode_block(head, live + r, rows, queries + r * query_stride, query_stride, j,
+                         j + DECODE_BLOCK < last ? j + DECODE_BLOCK : last, weights + r * DECODE_BLOCK,
+                         partials + r * plan->partial_floats, states + r);
+        }
+    for (int64_t r = 0; r < plan->rows; ++r) {
+        float *const end = partials + r * plan->partial_floats + plan->out_stride;
+        end[0] = states[r].max;
+        end[1] = states[r].sum;
+    }
+}
+
+/* Merges the splits of one row in order and writes its answer. `partials` are those of the KV head. */
+static inline void decode_merge(const struct decode_head *head, int64_t r, const float *partials) {
+    const struct attn_problem *const problem = head->problem;
+    const struct decode_plan *const plan = head->plan;
+    const int64_t split_floats = plan->rows * plan->partial_floats;
+    int64_t h, i;
+    decode_locate(head, r, &h, &i);
+    const struct attn_row row = attn_row_begin(problem, head->b, h, i);
+    const float *const own = partials + r * plan->partial_floats;
+    float max = row.max * EDGE_LOG2E; /* -inf, or the sink */
+    for (int64_t s = 0; s < plan->splits; ++s)
+        max = fmaxf(max, own[s * split_floats + plan->out_stride]);
+    const float reference = max == -INFINITY ? 0.0f : max;
+    float sum = row.sum > 0.0f ? exp2f(row.max * EDGE_LOG2E - reference) : 0.0f;
+    for (int64_t s = 0; s < plan->splits; ++s) {
+        const float *const end = own + s * split_floats + plan->out_stride;
+        if (end[1] != 0.0f) /* a split without live keys has no maximum */
+            sum += end[1] * exp2f((end[0] == -INFINITY ? 0.0f : end[0]) - reference);
+    }
+    void *const out = attn_tensor_row(&head->operands->out, head->b, h, i);
+    for (int64_t c = 0; c < problem->value_dim; ++c) {
+        float total = 0.0f;
+        for (int64_t s = 0; s < plan->splits; ++s) {
+            const float *const part = own + s * split_floats, *const end = part + plan->out_stride;
+            if (end[1] != 0.0f)
+                total += part[c] * exp2f((end[0] == -INFINITY ? 0.0f : end[0]) - reference);
+        }
+        attn_store(out, head->operands->out.type, c, sum == 0.0f ? 0.0f : total / sum);
+    }
+    if (head->operands->lse.data)
+        *(float *)attn_tensor_row(&head->operands->lse, head->b, h, i) =
+            sum == 0.0f ? -INFINITY : (max + log2f(sum)) * EDGE_LN2;
+}
+
+/* Answers the problem; `workspace` has plan->bytes bytes. */
+static inline void decode_run(const struct attn_problem *problem, const struct attn_operands *operands,
+                              const struct decode_plan *plan, int threads, void *workspace) {
+    const int64_t heads = problem->batch * problem->key_heads;
+    const int64_t split_floats = plan->rows * plan->partial_floats;
+    float *const partials = workspace;
+    char *const scratch = (char *)workspace + plan->partials_bytes;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t n = 0; n < heads * plan->splits; ++n) {
+            const int64_t at = n / plan->splits;
+            const struct decode_head head = {problem, operands, plan, at / problem->key_heads, at % problem->key_heads};
+            decode_split(&head, n % plan->splits, partials + n * split_floats,
+                         (float *)(scratch + (size_t)omp_get_thread_num() * plan->scratch_bytes));
+        }
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < heads * plan->rows; ++n) {
+            const int64_t at = n / plan->rows;
+            const struct decode_head head = {problem, operands, plan, at / problem->key_heads, at % problem->key_heads};
+            decode_merge(&head, n % plan->rows, partials + at * plan->splits * split_floats);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Softmax of a block's scores where the fused step can't go: the first block of a row, blocks that a mask cuts, biased
+ * or capped scores, and maxima that rose too far. Scores are in base 2: s * log2(e). Buffers are padded to whole
+ * registers, so loops over them may run past the last key. */
+#ifndef KERNELS_EDGE_H
+#define KERNELS_EDGE_H
+
+#include "contract/row.h"
+#include "kernels/vector.h"
+
+#define EDGE_LOG2E 1.44269504088896341f
+#define EDGE_LN2   0.693147180559945309f
+
+/* A masked pair's weight. It adds nothing, and unlike a weight that underflowed it says: don't touch the value. */
+#define EDGE_MASKED (-0.0f)
+
+/* tanh within 3 units in the last place: below 0.625 an odd polynomial (minimax in relative error), above by
+ * exponentials; beyond 20 it is 1. A NaN stays one. */
+VEC_INLINE vec edge_tanh(vec x) {
+    const vec square = x * x;
+    vec p = vec_all(-5.704966374e-3f);
+    p = p * square + vec_all(2.063906938e-2f);
+    p = p * square + vec_all(-5.373971164e-2f);
+    p = p * square + vec_all(1.333144158e-1f);
+    p = p * square + vec_all(-3.333328068e-1f);
+    const vec near = x + x * square * p;
+
+    const vec_bits sign = (vec_bits)x & ~(vec_bits)vec_all(attn_f32_of_bits(0x7FFFFFFF));
+    const vec magnitude = (vec)((vec_bits)x & (vec_bits)vec_all(attn_f32_of_bits(0x7FFFFFFF)));
+    const vec_bits beyond = magnitude > vec_all(20.0f);
+    const vec bounded = (vec)(((vec_bits)vec_all(20.0f) & beyond) | ((vec_bits)magnitude & ~beyond));
+    const vec far = vec_all(1.0f) - vec_all(2.0f) / (vec_exp2(bounded * vec_all(2 * EDGE_LOG2E)) + vec_all(1.0f));
+    const vec_bits small = magnitude < vec_all(0.625f);
+    return (vec)(((vec_bits)near & small) | (((vec_bits)far | sign) & ~small));
+}
+
+/* Turns scale * dot of keys [first, last) into base-2 scores: softcap, bias, ALiBi, boolean mask. `scores` points
+ * at the score of key `first`. Only for rows that are not plain. */
+static inline void edge_finish_scores(const struct attn_row *row, int64_t first, int64_t last, float *scores) {
+    const int64_t count = last - first;
+    if (row->softcap > 0.0f)
+        for (int64_t n = 0; n < count; n += VEC_LANES)
+            vec_store(scores + n,
+                      vec_all(row->softcap) * edge_tanh(vec_load(scores + n) * vec_all(1.0f / row->softcap)));
+    if (row->bias) {
+        const float *const bias = row->bias + first * row->bias_stride;
+        for (int64_t n = 0; n < count; ++n) /* an infinite bias masks even a NaN */
+            scores[n] = bias[n * row->bias_stride] == -INFINITY ? -INFINITY : scores[n] + bias[n * row->bias_stride];
+    }
+    if (row->slope != 0.0f)
+        for (int64_t n = 0; n < count; ++n) {
+            const int64_t distance = row->distance - first - n;
+            scores[n] -= row->slope * (float)(distance < 0 ? -distance : distance);
+        }
+    if (row->allowed) {
+        const bool *const allowed = row->allowed + first * row->allowed_stride;
+        for (int64_t n = 0; n < count; ++n)
+            scores[n] = allowed[n * row->allowed_stride] ? scores[n] : -INFINITY;
+    }
+    for (int64_t n = 0; n < count; n += VEC_LANES)
+        vec_store(scores + n, vec_load(scores + n) * vec_all(EDGE_LOG2E));
+}
+
+/* One row's running softmax. */
+struct edge_state {
+    float max; /* the reference of the weights so far; -inf: none yet */
+    float sum; /* of weights, relative to max */
+};
+
+/* Turns the base-2 scores of `count` keys into weights relative to the new maximum and adds their sum to the state.
+ * Returns the factor by which everything accumulated before must be multiplied. */
+static inline float edge_weights(struct edge_state *state, int64_t count, float *scores) {
+    const int64_t whole = count - count % VEC_LANES;
+    vec tops = vec_all(-INFINITY);
+    for (int64_t n = 0; n < whole; n += VEC_LANES)
+        tops = vec_max(vec_load(scores + n), tops);
+    float top = fmaxf(vec_top(tops), state->max);
+    for (int64_t n = whole; n < count; ++n)
+        top = fmaxf(top, scores[n]);
+    /* With nothing live yet any finite reference does: all weights are 0, unless a score is NaN. */
+    const float reference = top == -INFINITY ? 0.0f : top;
+    vec sums = vec_all(0.0f);
+    float sum = 0.0f;
+    for (int64_t n = 0; n < count; n += VEC_LANES) {
+        const vec score = vec_load(scores + n);
+        const vec weight = vec_exp2(score - vec_all(reference));
+        const vec_bits masked = score == vec_all(-INFINITY);
+        const vec marked = (vec)(((vec_bits)weight & ~masked) | ((vec_bits)vec_all(EDGE_MASKED) & masked));
+        if (n < whole)
+            sums += marked;
+        else
+            for (int64_t lane = 0; lane < count - whole; ++lane)
+                sum += marked[lane];
+        vec_store(scores + n, marked);
+    }
+    const float factor = state->max == -INFINITY ? (state->sum == 0.0f ? 0.0f : 1.0f) : exp2f(state->max - reference);
+    state->sum = state->sum * factor + (vec_sum(sums) + sum);
+    state->max = top;
+    return factor;
+}
+
+/* out[c] += weights . values, passing over masked pairs: for blocks whose values hold a NaN or an infinity, which
+ * a weight of zero would not silence. */
+static inline void edge_values(int64_t keys, int64_t value_dim, const float *weights, const float *values,
+                               int64_t value_stride, float *out) {
+    for (int64_t j = 0; j < keys; ++j) {
+        if (weights[j] == 0.0f && signbit(weights[j]))
+            continue;
+        for (int64_t c = 0; c < value_dim; ++c)
+            out[c] += weights[j] * values[j * value_stride + c];
+    }
+}
+
+/* Whether `count` values hold no NaN and no infinity. */
+static inline bool edge_all_finite(const float *values, int64_t count) {
+    float sum = 0.0f; /* 0 * x is 0 for a finite x, else NaN */
+#pragma omp simd reduction(+ : sum)
+    for (int64_t c = 0; c < count; ++c)
+        sum += 0.0f * values[c];
+    return sum == 0.0f;
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Register-tiled products for attention: scores of a few query rows against panels of packed keys, and weights times
+ * values. A tile of PANEL_ROWS x PANEL_KEYS accumulators stays in registers; keys are packed so that the tile reads
+ * them in order, values are used where they stand.
+ *
+ * A panel holds PANEL_KEYS consecutive keys, feature by feature: panel[feature][key]. */
+#ifndef KERNELS_KEYPANEL_H
+#define KERNELS_KEYPANEL_H
+
+#include "contract/tensor.h"
+#include "kernels/vector.h"
+
+/* Accumulators + one row of the panel + one broadcast must fit the register file. */
+#define PANEL_ROWS 6
+#define PANEL_VECS (VEC_REGISTERS == 32 ? 4 : 2)
+#define PANEL_KEYS (PANEL_VECS * VEC_LANES)
+
+#define PANEL_UNROLL_ROWS _Pragma("GCC unroll 6")
+#define PANEL_UNROLL_VECS _Pragma("GCC unroll 4")
+/* A trip count of head_dim / 8 is one that the branch predictor learns. */
+#define PANEL_UNROLL_LOOP _Pragma("GCC unroll 8")
+
+/* Packs keys [first, first + PANEL_KEYS) of one KV head; places beyond key_len become zero keys. `panel` has
+ * head_dim * PANEL_KEYS floats. */
+static inline void panel_pack(const struct attn_tensor *keys, int64_t b, int64_t h, int64_t first, float *panel) {
+    const int64_t head_dim = keys->shape[3], key_len = keys->shape[2];
+    for (int64_t n = 0; n < PANEL_KEYS; ++n) {
+        if (first + n >= key_len) {
+            for (int64_t c = 0; c < head_dim; ++c)
+                panel[c * PANEL_KEYS + n] = 0.0f;
+            continue;
+        }
+        const void *const key = attn_tensor_row(keys, b, h, first + n);
+        if (keys->type == ATTN_F32)
+            for (int64_t c = 0; c < head_dim; ++c)
+                panel[c * PANEL_KEYS + n] = ((const float *)key)[c];
+        else
+            for (int64_t c = 0; c < head_dim; ++c)
+                panel[c * PANEL_KEYS + n] = attn_load(key, keys->type, c);
+    }
+}
+
+/* acc[r][.] = queries[r] . panel, for PANEL_ROWS rows of `queries` with row stride query_stride. */
+VEC_INLINE void panel_dots(int64_t head_dim, const float *queries, int64_t query_stride, const float *panel,
+                           vec acc[PANEL_ROWS][PANEL_VECS]) {
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        PANEL_UNROLL_VECS
+    for (int x = 0; x < PANEL_VECS; ++x)
+        acc[r][x] = vec_all(0.0f);
+    PANEL_UNROLL_LOOP
+    for (int64_t c = 0; c < head_dim; ++c) {
+        vec keys[PANEL_VECS];
+        PANEL_UNROLL_VECS
+        for (int x = 0; x < PANEL_VECS; ++x)
+            keys[x] = vec_load(panel + c * PANEL_KEYS + x * VEC_LANES);
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r) {
+            const vec query = vec_all(queries[r * query_stride + c]);
+            PANEL_UNROLL_VECS
+            for (int x = 0; x < PANEL_VECS; ++x)
+                acc[r][x] += query * keys[x];
+        }
+    }
+}
+
+/* scores[r][key] = queries[r] . key for panels [0, panels), stored with row stride `stride`. */
+static __attribute__((noinline)) void panel_scores(int64_t head_dim, const float *queries, int64_t query_stride,
+                                                   const float *panel, int64_t panels, float *scores, int64_t stride) {
+    for (int64_t n = 0; n < panels; ++n, panel += head_dim * PANEL_KEYS) {
+        vec acc[PANEL_ROWS][PANEL_VECS];
+        panel_dots(head_dim, queries, query_stride, panel, acc);
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r)
+            PANEL_UNROLL_VECS
+        for (int x = 0; x < PANEL_VECS; ++x)
+            vec_store(scores + r * stride + n * PANEL_KEYS + x * VEC_LANES, acc[r][x]);
+    }
+}
+
+/* The fused step for pairs that are all live and plain: weights[r][key] = 2^(score - reference[r]) leaves the
+ * registers only once, while the next tile's products are already under way. Queries carry scale * log2(e). Adds the
+ * weights' sums to `sums`; returns false, with weights and sums worthless, when some score lies more than
+ * `threshold` above its row's reference. */
+static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const float *queries, int64_t query_stride,
+                                                    const float *panel, int64_t panels, const float *reference,
+                                                    float threshold, float *weights, int64_t stride,
+                                                    float sums[PANEL_ROWS]) {
+    vec sum[PANEL_ROWS], top[PANEL_ROWS];
+    for (int r = 0; r < PANEL_ROWS; ++r) {
+        sum[r] = vec_all(0.0f);
+        top[r] = vec_all(-INFINITY);
+    }
+    for (int64_t n = 0; n < panels; ++n, panel += head_dim * PANEL_KEYS) {
+        vec acc[PANEL_ROWS][PANEL_VECS];
+        panel_dots(head_dim, queries, query_stride, panel, acc);
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r) {
+            const vec origin = vec_all(reference[r]);
+            PANEL_UNROLL_VECS
+            for (int x = 0; x < PANEL_VECS; ++x) {
+                const vec score = acc[r][x] - origin;
+                const vec weight = vec_exp2(score);
+                top[r] = vec_max(score, top[r]);
+                sum[r] += weight;
+                vec_store(weights + r * stride + n * PANEL_KEYS + x * VEC_LANES, weight);
+            }
+        }
+    }
+    vec highest = top[0];
+    for (int r = 1; r < PANEL_ROWS; ++r)
+        highest = vec_max(top[r], highest);
+    if (vec_any_greater(highest, vec_all(threshold)))
+        return false;
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        sums[r] += vec_sum(sum[r]);
+    return true;
+}
+
+/* One strip of `vecs` registers (constant at each call), the last of which holds `last_lanes` values. */
+VEC_INLINE void panel_strip(int vecs, int64_t last_lanes, int64_t keys, const float *weights, int64_t weight_stride,
+                            const float *values, int64_t value_stride, float *out, int64_t out_stride) {
+    vec acc[PANEL_ROWS][PANEL_VECS];
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        PANEL_UNROLL_VECS
+    for (int x = 0; x < vecs; ++x)
+        acc[r][x] = vec_load(out + r * out_stride + x * VEC_LANES);
+    PANEL_UNROLL_LOOP
+    for (int64_t j = 0; j < keys; ++j) {
+        vec value[PANEL_VECS];
+        PANEL_UNROLL_VECS
+        for (int x = 0; x < vecs; ++x) {
+            const float *const from = values + j * value_stride + x * VEC_LANES;
+            value[x] = x + 1 == vecs && last_lanes < VEC_LANES ? vec_load_part(from, last_lanes) : vec_load(from);
+        }
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r) {
+            const vec weight = vec_all(weights[r * weight_stride + j]);
+            PANEL_UNROLL_VECS
+            for (int x = 0; x < vecs; ++x)
+                acc[r][x] += weight * value[x];
+        }
+    }
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        PANEL_UNROLL_VECS
+    for (int x = 0; x < vecs; ++x)
+        vec_store(out + r * out_stride + x * VEC_LANES, acc[r][x]);
+}
+
+/* out[r] += weights[r] . values over `keys` keys, for PANEL_ROWS rows. Rows of `out` are padded to whole registers;
+ * rows of `values` are read up to value_dim only. */
+static __attribute__((noinline)) void panel_values(int64_t keys, int64_t value_dim, const float *weights,
+                                                   int64_t weight_stride, const float *values, int64_t value_stride,
+                                                   float *out, int64_t out_stride) {
+    int64_t c = 0;
+    for (; c + PANEL_KEYS <= value_dim; c += PANEL_KEYS)
+        panel_strip(PANEL_VECS, VEC_LANES, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
+    for (; c + VEC_LANES <= value_dim; c += VEC_LANES)
+        panel_strip(1, VEC_LANES, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
+    if (c < value_dim)
+        panel_strip(1, value_dim - c, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
+}
+
+#endif

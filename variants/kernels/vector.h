@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A small vector vocabulary over the compiler's vector types. It specialises on the ISA level a variant
+ * file is compiled for: VEC_LANES floats in a register, VEC_REGISTERS of them. Everything is static. */
+#ifndef KERNELS_VECTOR_H
+#define KERNELS_VECTOR_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VEC_LANES     16
+#define VEC_REGISTERS 32
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VEC_LANES     8
+#define VEC_REGISTERS 16
+#else
+#define VEC_LANES 4
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#define VEC_REGISTERS 32
+#else
+#include <emmintrin.h>
+#define VEC_REGISTERS 16
+#endif
+#endif
+
+#define VEC_INLINE static inline __attribute__((always_inline))
+
+typedef float vec __attribute__((vector_size(4 * VEC_LANES)));
+typedef int32_t vec_bits __attribute__((vector_size(4 * VEC_LANES)));
+
+VEC_INLINE vec vec_load(const float *from) {
+    vec value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+VEC_INLINE void vec_store(float *to, vec value) {
+    memcpy(to, &value, sizeof value);
+}
+
+VEC_INLINE vec vec_all(float value) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_set1_ps(value);
+#elif defined(__AVX2__)
+    return (vec)_mm256_set1_ps(value);
+#else
+    return (vec){value, value, value, value};
+#endif
+}
+
+#if defined(__AVX2__) && !defined(__AVX512F__)
+/* All ones in the first `count` lanes. */
+VEC_INLINE __m256i vec_part_mask(int64_t count) {
+    static const int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(ones_then_zeros + 8 - count));
+}
+#endif
+
+/* The first `count` (0..VEC_LANES) floats; zeros beyond, which are not read. */
+VEC_INLINE vec vec_load_part(const float *from, int64_t count) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#elif defined(__AVX2__)
+    return (vec)_mm256_maskload_ps(from, vec_part_mask(count));
+#else
+    vec value = vec_all(0.0f);
+    for (int64_t lane = 0; lane < count; ++lane)
+        value[lane] = from[lane];
+    return value;
+#endif
+}
+
+VEC_INLINE void vec_store_part(float *to, vec value, int64_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)value);
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(to, vec_part_mask(count), (__m256)value);
+#else
+    for (int64_t lane = 0; lane < count; ++lane)
+        to[lane] = value[lane];
+#endif
+}
+
+/* The larger of both; `b` where either is NaN. */
+VEC_INLINE vec vec_max(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__aarch64__)
+    return (vec)vbslq_f32(vcgtq_f32((float32x4_t)a, (float32x4_t)b), (float32x4_t)a, (float32x4_t)b);
+#else
+    return (vec)_mm_max_ps((__m128)a, (__m128)b);
+#endif
+}
+
+/* Whether some lane of a is greater than that of b. */
+VEC_INLINE bool vec_any_greater(vec a, vec b) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_GT_OQ)) != 0;
+#elif defined(__aarch64__)
+    return vmaxvq_u32(vcgtq_f32((float32x4_t)a, (float32x4_t)b)) != 0;
+#else
+    return _mm_movemask_ps(_mm_cmpgt_ps((__m128)a, (__m128)b)) != 0;
+#endif
+}
+
+VEC_INLINE float vec_sum(vec value) {
+    float lanes[VEC_LANES];
+    memcpy(lanes, &value, sizeof value);
+    for (int width = VEC_LANES / 2; width > 0; width /= 2) /* a fixed tree: the same bits on every call */
+        for (int lane = 0; lane < width; ++lane)
+            lanes[lane] += lanes[lane + width];
+    return lanes[0];
+}
+
+/* The largest lane; NaN lanes are passed over unless the last one is NaN. */
+VEC_INLINE float vec_top(vec value) {
+    float top = value[0];
+    for (int lane = 1; lane < VEC_LANES; ++lane)
+        top = top > value[lane] ? top : value[lane];
+    return top;
+}
+
+/* 2^x for x <= 127, within 2.5 units in the last place; 0 below -126 (-inf too), NaN stays NaN. x = n + f with f in
+ * [-0.5, 0.5]: adding 1.5 * 2^23 + 127 leaves the exponent field of 2^n in the low bits; 2^f by a degree-5 polynomial,
+ * minimax in relative error with p(0) = 1. 2^n is multiplied, not added to the exponent, because that would turn some
+ * NaNs into numbers. */
+VEC_INLINE vec vec_exp2(vec x) {
+    const vec magic = vec_all(12583039.0f);
+    const vec shifted = x + magic;
+    const vec f = x - (shifted - magic);
+    vec p = vec_all(1.326472731e-3f);
+    p = p * f + vec_all(9.671512991e-3f);
+    p = p * f + vec_all(5.550733581e-2f);
+    p = p * f + vec_all(2.402224243e-1f);
+    p = p * f + vec_all(6.931470037e-1f);
+    p = p * f + vec_all(1.0f);
+    const vec power = p * (vec)((vec_bits)shifted << 23);
+    return (vec)((vec_bits)power & ~(vec_bits)(x < vec_all(-126.0f)));
+}
+
+#endif
