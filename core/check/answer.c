@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A few rows of one KV head in float64. Keys are taken in panels of KEY_PANEL, transposed: features outer,
+/* A few rows of one KV head in float64. Keys are taken in panels of PANEL_KEYS, transposed: features outer,
  * keys inner, so every score is summed in the order of its features and the lanes are different keys.
  * Values likewise: keys outer, the lanes are different features. Nothing is reassociated. */
 #include "check/answer.h"
@@ -7,8 +7,9 @@
 #include <math.h>
 
 #include "check/bound.h"
+#include "check/panel.h"
 
-enum { KEY_PANEL = 8, VALUE_TILE = 64, LANES = 4 };
+enum { VALUE_TILE = 64 }; /* keys whose values are read together */
 
 static int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
@@ -21,7 +22,7 @@ struct row_work {
     double *magnitudes;             /* [span]: sum_c |q_c k_jc|, then A_j, then the bound's factor of |v_j| */
     double *rest;                   /* [padded value_dim]: sum of p_j v_j without the heaviest key */
     double *value_bound;            /* [padded value_dim]: sum of factor_j |v_j| */
-    double *value_sums;             /* [padded value_dim]: sum of p_j |v_j| */
+    double *value_sums;             /* [padded value_dim]: sum of p_j |v_j|; NULL unless the type is 16-bit */
     int64_t heaviest, second, last; /* keys; -1: none */
     double rest_weight;             /* 1 - p of the heaviest, without cancellation; the sink included */
     double answer_bound;            /* the bound's factor of |o| */
@@ -35,29 +36,15 @@ static struct layout layout_of(const struct attn_problem *problem) {
     return (struct layout){
         .head_dim = problem->head_dim,
         .value_dim = problem->value_dim,
-        .padded_value_dim = round_up(problem->value_dim, LANES),
-        .span = round_up(problem->key_len, KEY_PANEL),
+        .padded_value_dim = round_up(problem->value_dim, PANEL_FEATURES),
+        .span = round_up(problem->key_len, PANEL_KEYS),
     };
 }
 
 size_t answer_scratch_count(const struct attn_problem *problem) {
     const struct layout layout = layout_of(problem);
     const int64_t per_row = layout.head_dim + 2 * layout.span + 3 * layout.padded_value_dim;
-    return (size_t)(ANSWER_ROWS * per_row + KEY_PANEL * layout.head_dim + VALUE_TILE * layout.padded_value_dim);
-}
-
-/* dots[l] = q . k_l and magnitudes[l] = sum_c |q_c k_lc| for the keys of a panel [head_dim][KEY_PANEL]. */
-static void panel_scores(const double *restrict query, const double *restrict panel, int64_t head_dim,
-                         double *restrict dots, double *restrict magnitudes) {
-    double dot[KEY_PANEL] = {0}, magnitude[KEY_PANEL] = {0};
-    for (int64_t c = 0; c < head_dim; ++c)
-        for (int l = 0; l < KEY_PANEL; ++l) {
-            const double product = query[c] * panel[c * KEY_PANEL + l];
-            dot[l] += product;
-            magnitude[l] += fabs(product);
-        }
-    memcpy(dots, dot, sizeof dot);
-    memcpy(magnitudes, magnitude, sizeof magnitude);
+    return (size_t)(ANSWER_ROWS * per_row + PANEL_KEYS * layout.head_dim + VALUE_TILE * layout.padded_value_dim);
 }
 
 /* Turns dots into scores and magnitudes into A_j; masked pairs become -inf. Returns how many live. */
@@ -83,11 +70,8 @@ static int64_t finish_scores(const struct attn_problem *problem, struct row_work
     return live_keys;
 }
 
-/* Scores become weights; lse, its bound and the bound's factors follow. */
-static void finish_weights(const struct attn_problem *problem, struct row_work *row, int64_t origin,
-                           struct oracle_row *result) {
-    const float *const sinks = problem->mask.sinks;
-    const double sink = sinks ? (double)sinks[row->live.head] : -INFINITY;
+/* The two heaviest live keys and the last. */
+static void find_extremes(struct row_work *row, int64_t origin) {
     row->heaviest = row->second = row->last = -1;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
         const double score = row->weights[j - origin];
@@ -100,9 +84,11 @@ static void finish_weights(const struct attn_problem *problem, struct row_work *
         } else if (row->second < 0 || score > row->weights[row->second - origin])
             row->second = j;
     }
-    const double key_max = row->heaviest < 0 ? -INFINITY : row->weights[row->heaviest - origin];
-    const double max = sink > key_max ? sink : key_max;
-    double sum_of_rest = sink == -INFINITY ? 0.0 : exp(sink - max), heaviest_term = 0.0, largest_magnitude = 0.0;
+}
+
+/* Scores become exp(score - max), not yet divided; masked pairs become -1. Returns the sum with the sink. */
+static double exponentiate(struct row_work *row, int64_t origin, double sink, double max) {
+    double sum_of_rest = sink == -INFINITY ? 0.0 : exp(sink - max), heaviest_term = 0.0;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
         double *const weight = &row->weights[j - origin];
         if (*weight == -INFINITY) {
@@ -114,24 +100,34 @@ static void finish_weights(const struct attn_problem *problem, struct row_work *
             heaviest_term = *weight;
         else
             sum_of_rest += *weight;
-        if (row->magnitudes[j - origin] > largest_magnitude)
-            largest_magnitude = row->magnitudes[j - origin];
     }
     const double sum = sum_of_rest + heaviest_term;
+    row->rest_weight = sum_of_rest / sum;
+    return sum;
+}
+
+/* Scores become weights; lse, its bound and the bound's factors follow. */
+static void finish_weights(const struct attn_problem *problem, struct row_work *row, int64_t origin,
+                           struct oracle_row *result) {
+    find_extremes(row, origin);
+    const double sink = problem->mask.sinks ? (double)problem->mask.sinks[row->live.head] : -INFINITY;
+    const double key_max = row->heaviest < 0 ? -INFINITY : row->weights[row->heaviest - origin];
+    const double max = sink > key_max ? sink : key_max;
+    const double sum = exponentiate(row, origin, sink, max);
     const struct bound bound = check_bound(problem->head_dim, result->live_keys);
-    double tiny_weights = 0.0;
+    double tiny_weights = 0.0, largest_magnitude = 0.0;
     row->answer_bound = 0.0;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
         double *const weight = &row->weights[j - origin], *const factor = &row->magnitudes[j - origin];
         if (*weight < 0.0)
             continue;
         *weight /= sum;
+        largest_magnitude = fmax(largest_magnitude, *factor);
         row->answer_bound += bound_of_answer(&bound, *weight, *factor);
         *factor = bound_of_value(&bound, *weight, *factor);
         if (*weight < bound.tiny)
             tiny_weights += *weight;
     }
-    row->rest_weight = sum_of_rest / sum;
     result->lse = sum == 0.0 ? -INFINITY : max + log(sum);
     result->lse_allowed =
         check_bound_lse(problem->head_dim, result->live_keys, largest_magnitude, result->lse, tiny_weights);
@@ -153,22 +149,8 @@ static void add_values(struct row_work *row, const double *restrict tile, int64_
         rest_weights[count] = j == row->heaviest ? 0.0 : weight;
         factors[count++] = row->magnitudes[j - origin];
     }
-    for (int64_t c = 0; c < padded_value_dim; c += LANES) {
-        double rest[LANES], bound[LANES], sum[LANES];
-        memcpy(rest, row->rest + c, sizeof rest);
-        memcpy(bound, row->value_bound + c, sizeof bound);
-        memcpy(sum, row->value_sums + c, sizeof sum);
-        for (int n = 0; n < count; ++n)
-            for (int l = 0; l < LANES; ++l) {
-                const double value = keys[n][c + l];
-                rest[l] += rest_weights[n] * value;
-                bound[l] += factors[n] * fabs(value);
-                sum[l] += weights[n] * fabs(value);
-            }
-        memcpy(row->rest + c, rest, sizeof rest);
-        memcpy(row->value_bound + c, bound, sizeof bound);
-        memcpy(row->value_sums + c, sum, sizeof sum);
-    }
+    const struct panel_weights live = {count, keys, rest_weights, factors, weights};
+    panel_add_values(&live, padded_value_dim, row->rest, row->value_bound, row->value_sums);
 }
 
 /* Answers, bounds and the check's power of a row whose sums are complete. */
@@ -203,10 +185,11 @@ static void finish_row(const struct check_oracle *oracle, const struct attn_oper
         oracle->allowed[element] = allowed;
         if (oracle->value_sums)
             oracle->value_sums[element] = row->value_sums[c];
-        if (row->value_sums[c] > 0.0)
+        if (row->value_bound[c] > 0.0)
             result->any_value = true;
         for (int n = 0; n < ANSWER_JUDGEMENTS; ++n) {
-            const double limit = n == ANSWER_ROUNDED_WEIGHTS ? allowed + rounding * row->value_sums[c] : allowed;
+            const bool rounded = n == ANSWER_ROUNDED_WEIGHTS && row->value_sums;
+            const double limit = rounded ? allowed + rounding * row->value_sums[c] : allowed;
             result->heaviest_power[n] = fmax(result->heaviest_power[n], fabs(without_heaviest - answer) / limit);
             result->last_power[n] = fmax(result->last_power[n], fabs(without_last - answer) / limit);
         }
@@ -218,12 +201,12 @@ static void score_rows(const struct attn_problem *problem, const struct attn_ope
                        int64_t row_count, int64_t first_key, int64_t last_key, const double *queries, double *panel) {
     const int64_t head_dim = problem->head_dim;
     const int64_t key_head = rows[0].live.head / (problem->query_heads / problem->key_heads);
-    for (int64_t key = first_key; key < last_key; key += KEY_PANEL) {
-        memset(panel, 0, (size_t)(KEY_PANEL * head_dim) * sizeof *panel);
-        for (int64_t l = 0; l < KEY_PANEL && key + l < last_key; ++l)
-            check_read_row(&operands->k, rows[0].live.batch, key_head, key + l, panel + l, KEY_PANEL);
+    for (int64_t key = first_key; key < last_key; key += PANEL_KEYS) {
+        memset(panel, 0, (size_t)(PANEL_KEYS * head_dim) * sizeof *panel);
+        for (int64_t l = 0; l < PANEL_KEYS && key + l < last_key; ++l)
+            check_read_row(&operands->k, rows[0].live.batch, key_head, key + l, panel + l, PANEL_KEYS);
         for (int64_t r = 0; r < row_count; ++r)
-            if (rows[r].live.first < key + KEY_PANEL && rows[r].live.last > key)
+            if (rows[r].live.first < key + PANEL_KEYS && rows[r].live.last > key)
                 panel_scores(queries + r * head_dim, panel, head_dim, rows[r].weights + (key - first_key),
                              rows[r].magnitudes + (key - first_key));
     }
@@ -251,7 +234,7 @@ void answer_rows(const struct check_oracle *oracle, const struct attn_operands *
     struct row_work rows[ANSWER_ROWS];
     double *const queries = scratch;
     double *const panel = queries + ANSWER_ROWS * layout.head_dim;
-    double *const tile = panel + KEY_PANEL * layout.head_dim;
+    double *const tile = panel + PANEL_KEYS * layout.head_dim;
     double *free_memory = tile + VALUE_TILE * layout.padded_value_dim;
 
     int64_t first_key = problem->key_len, last_key = 0;
@@ -265,6 +248,8 @@ void answer_rows(const struct check_oracle *oracle, const struct attn_operands *
         rows[r].value_sums = rows[r].value_bound + layout.padded_value_dim;
         free_memory = rows[r].value_sums + layout.padded_value_dim;
         memset(rows[r].rest, 0, (size_t)(3 * layout.padded_value_dim) * sizeof *rows[r].rest);
+        if (!oracle->value_sums)
+            rows[r].value_sums = NULL;
         check_read_row(&operands->q, place[0], place[1], place[2], queries + r * layout.head_dim, 1);
         if (rows[r].live.first < rows[r].live.last) {
             first_key = rows[r].live.first < first_key ? rows[r].live.first : first_key;

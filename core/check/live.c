@@ -111,6 +111,11 @@ double check_element(const void *array, enum attn_type type, int64_t index) {
 void check_read_row(const struct attn_tensor *tensor, int64_t batch, int64_t head, int64_t position, double *values,
                     int64_t step) {
     const void *const row = attn_tensor_row(tensor, batch, head, position);
+    if (tensor->type == ATTN_F32) { /* the common case, without a decision per element */
+        for (int64_t c = 0; c < tensor->shape[3]; ++c)
+            values[c * step] = ((const float *)row)[c];
+        return;
+    }
     for (int64_t c = 0; c < tensor->shape[3]; ++c)
         values[c * step] = check_element(row, tensor->type, c);
 }

@@ -6,8 +6,8 @@
 
 #include "check/answer.h"
 
-/* About a second on one core; see check_oracle_create. */
-#define DEFAULT_MAX_PAIRS (INT64_C(1) << 25)
+/* About a second on one core at 64 features. */
+#define DEFAULT_MAX_PAIRS (INT64_C(1) << 24)
 
 static enum attn_status check_input(const char *name, const struct attn_tensor *tensor, const int64_t shape[4],
                                     struct attn_error *error) {
