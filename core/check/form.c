@@ -64,12 +64,15 @@ static bool read_integer(const char *text, int64_t *value) {
     return end != text && *end == '\0' && errno == 0;
 }
 
+/* Positions go that far (contract/problem.c); beyond, a side is as good as "inf" and sums could overflow. */
+static const int64_t farthest = INT64_C(1) << 40;
+
 static bool read_side(const char *text, int64_t *side) {
     if (strcmp(text, "inf") == 0) {
         *side = ATTN_UNBOUNDED;
         return true;
     }
-    return read_integer(text, side) && *side >= 0 && *side < ATTN_UNBOUNDED;
+    return read_integer(text, side) && *side >= 0 && *side <= farthest;
 }
 
 static bool read_alignment(const char *text, enum attn_alignment *alignment) {
@@ -107,7 +110,7 @@ static const char *read_term(enum term term, char *value, struct check_mask_form
         mask->causal = true;
         return read_alignment(text, &mask->alignment) ? NULL : "causal=top_left or causal=bottom_right";
     case TERM_ALIGN: return read_alignment(text, &mask->alignment) ? NULL : "align=top_left or align=bottom_right";
-    case TERM_WINDOW: return value && read_window(value, mask) ? NULL : "window=LEFT:RIGHT, counts from 0 or \"inf\"";
+    case TERM_WINDOW: return value && read_window(value, mask) ? NULL : "window=LEFT:RIGHT, each 0..2^40 or \"inf\"";
     case TERM_LENGTHS:
         mask->ragged = strcmp(text, "ragged") == 0;
         return mask->ragged || strcmp(text, "full") == 0 ? NULL : "lengths=ragged or lengths=full";

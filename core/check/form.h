@@ -28,9 +28,11 @@ const char *check_pattern_name(enum check_pattern pattern);
 
 /* The mask as a form. Text: comma-separated terms, "none" for all defaults:
  *   causal=top_left | causal=bottom_right   window=LEFT:RIGHT (a side may be "inf")
+ *   align=bottom_right (where the positions of a window or ALiBi start; causal= says it too)
  *   lengths=ragged | lengths=full           packed=SEGMENTS (lengths drawn by seed, 0 and 1 among them)
  *   query_start=N  key_start=N              alibi  bias  boolean  sinks  softcap=C
- *   dead_rows (a boolean mask that masks whole rows)  dead_block (a boolean mask over the first 64 keys) */
+ *   dead_rows (a boolean mask that masks whole rows)
+ *   dead_block (a boolean mask over the first 64 keys; over the first half of fewer than 128) */
 struct check_mask_form {
     bool causal;
     enum attn_alignment alignment;
@@ -48,6 +50,12 @@ enum attn_status check_mask_parse(const char *text, struct check_mask_form *mask
 /* The canonical text: parse(format(m)) == m, and equal masks have equal texts. */
 void check_mask_format(const struct check_mask_form *mask, char *text, size_t text_bytes);
 
+/* How operands lie in memory. */
+enum check_layout {
+    CHECK_DENSE = 0,   /* [batch][head][position][feature] */
+    CHECK_INTERLEAVED, /* [batch][position][head][feature], as projections leave them */
+};
+
 /* Tensors read from a capture instead of drawn; borrowed. f32; converted to the form's type. */
 struct check_capture {
     struct attn_tensor q, k, v;
@@ -64,6 +72,7 @@ struct check_form {
     enum check_pattern pattern;
     uint64_t seed;
     const struct check_capture *capture; /* not NULL: sizes and lengths come from here, pattern is ignored */
+    enum check_layout layout;
 };
 
 #endif

@@ -13,18 +13,21 @@ struct check_instance {
     struct check_arrays *arrays; /* private: buffers and fingerprints */
 };
 
-/* Bytes that creating the instance would take, before anything is allocated; also refuses what
- * attn_problem_build refuses. */
+/* Bytes that creating the instance would take, before anything is allocated. ATTN_INVALID: what
+ * attn_problem_build refuses, and a mask form that does not go with the sizes. */
 enum attn_status check_instance_estimate(const struct check_form *form, double *bytes, struct attn_error *error);
 
 /* Allocates operands and mask arrays under the given guard and fills them from form->seed. Same bits for
- * any number of threads. */
+ * any number of threads. ATTN_NO_MEMORY, before anything is allocated, when the estimate exceeds what the
+ * machine has left; the message holds both numbers. */
 enum attn_status check_instance_create(const struct check_form *form, enum machine_guard guard, int threads,
                                        struct check_instance **instance, struct attn_error *error);
 
 /* Refills q, k, v (and dout) with the values of another seed in the same memory (for a capture: a normal
  * pattern at the capture's scale); mask arrays stay, because the problem is constant. check_instance_fill(i,
- * i->form.seed) restores the original values exactly. */
+ * i->form.seed) restores the original values exactly. Seeds that differ in their last bit give different
+ * keys under every pattern but zero-free trivial ones; CHECK_OTHER_SEED flips it. */
+#define CHECK_OTHER_SEED(seed) ((seed) ^ 1)
 void check_instance_fill(struct check_instance *instance, uint64_t seed);
 
 /* Sets every byte of out and lse (backward: dq, dk, dv) to ATTN_POISON_BYTE. */
