@@ -35,16 +35,19 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
             for (int64_t i = 0; i < problem->query_len; ++i) { /* scores become weights */
                 struct attn_row row = attn_row_begin(problem, b, h, i);
                 float *const weights = scores + i * key_len;
+                const float sink = row.max;
                 for (int64_t j = row.key_begin; j < row.key_end; ++j)
                     row.max = fmaxf(row.max, weights[j]);
-                if (row.sum > 0.0f) /* the sink's share, now that the maximum is known */
-                    row.sum = expf(problem->mask.sinks[h] - row.max);
-                for (int64_t j = row.key_begin; j < row.key_end; ++j) {
-                    weights[j] = weights[j] == -INFINITY ? 0.0f : expf(weights[j] - row.max);
-                    row.sum += weights[j];
-                }
+                if (sink != row.max) /* the sink's share falls as the maximum rises */
+                    row.sum *= expf(sink - row.max);
                 for (int64_t j = row.key_begin; j < row.key_end; ++j)
-                    weights[j] = weights[j] == 0.0f ? 0.0f : weights[j] / row.sum;
+                    if (weights[j] != -INFINITY) { /* a masked pair stays -inf */
+                        weights[j] = expf(weights[j] - row.max);
+                        row.sum += weights[j];
+                    }
+                for (int64_t j = row.key_begin; j < row.key_end; ++j)
+                    if (weights[j] != -INFINITY)
+                        weights[j] /= row.sum;
                 if (operands->lse.data) {
                     float *const lse = attn_tensor_row(&operands->lse, b, h, i);
                     *lse = row.sum == 0.0f ? -INFINITY : row.max + logf(row.sum);
@@ -56,7 +59,7 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
                     sum_row[c] = 0.0f;
                 for (int64_t j = row.key_begin; j < row.key_end; ++j) {
                     const float weight = scores[i * key_len + j];
-                    if (weight == 0.0f) /* masked: a NaN in the value must not leak */
+                    if (weight == -INFINITY) /* masked: a NaN in the value must not leak */
                         continue;
                     const float *const value = attn_tensor_row_f32(&operands->v, b, h / group, j, value_row);
                     for (int64_t c = 0; c < value_dim; ++c)
@@ -71,7 +74,7 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
 
 ATTN_VARIANT(naive) = {
     .name = "naive",
-    .idea = "three plain loops; the whole score matrix is stored",
+    .idea = "three plain loops over a stored score matrix",
     .traits = ATTN_REPEATABLE | ATTN_THREAD_INVARIANT,
     .forward = {.workspace_bytes = workspace_bytes, .run = run},
 };
