@@ -105,6 +105,30 @@ static void deal(struct pu *pus, int count, enum depth depth) {
     sort_by_rank(pus, count);
 }
 
+static int distinct(const struct pu *pus, int count, enum depth depth) {
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        bool first = true;
+        for (int j = 0; j < i && first; j++)
+            first = pus[j].in[depth] != pus[i].in[depth];
+        found += first;
+    }
+    return found;
+}
+
+/* Deals at every depth, innermost first. Boards of several packages that share a NUMA node exist: there the
+ * node is the outer object. */
+static void spread_out(struct pu *pus, int count) {
+    if (distinct(pus, count, NUMA) < distinct(pus, count, PACKAGE))
+        for (int i = 0; i < count; i++) {
+            const int package = pus[i].in[PACKAGE];
+            pus[i].in[PACKAGE] = pus[i].in[NUMA];
+            pus[i].in[NUMA] = package;
+        }
+    for (int depth = L3; depth >= PACKAGE; depth--)
+        deal(pus, count, (enum depth)depth);
+}
+
 /* Keeps, in their order, the first PU of each object at `depth`; returns how many. */
 static int one_per_object(struct pu *pus, int count, enum depth depth) {
     int kept = 0;
@@ -132,10 +156,7 @@ static int arrange(enum policy policy, struct pu *pus, int count) {
     case ONE_PER_L3: return one_per_object(pus, count, L3);
     case ONE_PER_NUMA: return one_per_object(pus, count, NUMA);
     case NO_SMT: return first_siblings(pus, count);
-    case SPREAD:
-        for (int depth = L3; depth >= PACKAGE; depth--)
-            deal(pus, count, (enum depth)depth);
-        break;
+    case SPREAD: spread_out(pus, count); break;
     default: break;
     }
     siblings_last(pus, count);

@@ -103,7 +103,8 @@ enum attn_status machine_topology_from_xml(const char *xml, size_t xml_bytes, st
                         hwloc_topology_load(topology->hwloc) == 0;
     free(text);
     if (!loaded)
-        return refuse(topology, ATTN_INVALID, "the text is not the XML of an hwloc topology", error);
+        return refuse(topology, ATTN_INVALID,
+                      "the text is not the XML of a topology in a version that this hwloc reads", error);
     *result = topology;
     return ATTN_OK;
 }
