@@ -11,7 +11,7 @@
 enum record_kind { RECORD_INTEGER, RECORD_REAL, RECORD_TEXT };
 
 struct record_field {
-    char name[40]; /* with its unit: "elapsed_ns" */
+    char name[64]; /* with its unit: "elapsed_ns" */
     enum record_kind kind;
     int64_t integer;
     double real; /* may be nan or inf; JSON holds these as the strings "nan", "inf", "-inf" */
@@ -24,8 +24,10 @@ struct record_fields {
     size_t count, capacity;
 };
 
-/* ATTN_INVALID: an empty name, one beyond 39 bytes, one that is there already; ATTN_NO_MEMORY. Bytes of `value` that
- * are not UTF-8 become U+FFFD. The fields stay as they were. */
+#define RECORD_NAME_BYTES 47 /* the longest name; the result file puts "parameter_" or "check_" before some */
+
+/* ATTN_INVALID: an empty name, one too long, one that is there already, one that is not UTF-8; ATTN_NO_MEMORY. The
+ * fields then stay as they were. Bytes of `value` that are not UTF-8 become U+FFFD. */
 enum attn_status record_add_integer(struct record_fields *fields, const char *name, int64_t value);
 enum attn_status record_add_real(struct record_fields *fields, const char *name, double value);
 enum attn_status record_add_text(struct record_fields *fields, const char *name, const char *value);
@@ -35,6 +37,9 @@ const struct record_field *record_find(const struct record_fields *fields, const
 int64_t record_integer(const struct record_fields *fields, const char *name, int64_t otherwise);
 double record_real(const struct record_fields *fields, const char *name, double otherwise);
 const char *record_text(const struct record_fields *fields, const char *name, const char *otherwise);
+
+/* Adds a copy of `field` as `prefix` + its name. */
+enum attn_status record_add_copy(struct record_fields *fields, const char *prefix, const struct record_field *field);
 
 /* Leaves it zeroed. */
 void record_fields_release(struct record_fields *fields);

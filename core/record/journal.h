@@ -15,7 +15,7 @@ const char *record_status_name(enum record_status status); /* "MEASURED", ... */
 
 struct record_line {
     char point[RECORD_ID_CHARS + 1];
-    int64_t invocation, position; /* position: place in this invocation's order */
+    int64_t invocation, position; /* both from 0; position: place in this invocation's order */
     enum record_status status;
     char reason[512]; /* why not MEASURED */
     bool timing_valid;
@@ -35,18 +35,21 @@ struct record_line {
 
 /* The line as JSON without newline (malloc'ed; the caller frees), NULL when out of memory. */
 char *record_line_encode(const struct record_line *line);
-/* Parses one line. ATTN_INVALID when it is not one. */
+/* Parses one line, given without its newline; any bytes may come. ATTN_INVALID when it is not one: `line` is then
+ * zeroed. `line` need not be initialised; release it. Unknown members are passed over, long texts are cut. */
 enum attn_status record_line_decode(const char *text, size_t bytes, struct record_line *line, struct attn_error *error);
 void record_line_release(struct record_line *line);
 
 struct record_journal; /* an open journal, appended by one process */
 
-/* Opens for appending; a torn last line is cut off first. */
+/* Opens for appending, making the file if need be; a torn last line is cut off first. The descriptor is
+ * close-on-exec. The caller ignores SIGXFSZ, or a file-size limit kills before it can be reported. */
 enum attn_status record_journal_open(const char *path, struct record_journal **journal, struct attn_error *error);
 /* Appends text + '\n' by one write(); fdatasync at most once a second. ATTN_IO: nothing of the line stays
  * (a part that reached a full disk is truncated away). */
 enum attn_status record_journal_append(struct record_journal *journal, const char *text, struct attn_error *error);
-enum attn_status record_journal_close(struct record_journal *journal, struct attn_error *error); /* syncs */
+/* Syncs and frees; NULL is fine. */
+enum attn_status record_journal_close(struct record_journal *journal, struct attn_error *error);
 
 /* Every whole line in order; `visit` may keep nothing of `line`. A torn last line is passed over; a damaged line
  * elsewhere is ATTN_INVALID with its number. */
@@ -54,5 +57,15 @@ enum attn_status record_journal_read(const char *path,
                                      enum attn_status (*visit)(void *context, const struct record_line *line,
                                                                struct attn_error *error),
                                      void *context, struct attn_error *error);
+
+/* The same with each line's place, for readers that come back to it. */
+struct record_place {
+    int64_t number, offset; /* 1-based line; byte at which it starts */
+    size_t bytes;           /* without newline */
+};
+typedef enum attn_status record_journal_visit(void *context, const struct record_line *line,
+                                              const struct record_place *place, struct attn_error *error);
+enum attn_status record_journal_scan(const char *path, record_journal_visit *visit, void *context,
+                                     struct attn_error *error);
 
 #endif
