@@ -43,6 +43,19 @@ static enum attn_status check_tensor_size(const struct attn_problem *problem, co
     return ATTN_OK;
 }
 
+/* Pairs are counted in an int64_t. */
+static enum attn_status check_pair_count(const struct attn_problem *problem, struct attn_error *error) {
+    int64_t pairs = problem->batch;
+    const int64_t factors[] = {problem->query_heads, problem->query_len, problem->key_len};
+    for (int n = 0; n < 3; ++n)
+        if (__builtin_mul_overflow(pairs, factors[n], &pairs))
+            return attn_fail(error, ATTN_INVALID,
+                             "batch %" PRId64 " x query_heads %" PRId64 " x query_len %" PRId64 " x key_len %" PRId64
+                             " is more than 2^63 pairs; make the problem smaller",
+                             problem->batch, problem->query_heads, problem->query_len, problem->key_len);
+    return ATTN_OK;
+}
+
 static enum attn_status check_offsets(const char *name, const int64_t *offsets, int64_t segments, int64_t total,
                                       struct attn_error *error) {
     if (!offsets)
@@ -85,11 +98,16 @@ static enum attn_status check_mask(const struct attn_problem *problem, struct at
         return attn_fail(error, ATTN_INVALID,
                          "window (%" PRId64 ", %" PRId64 ") has a negative side; count positions from 0",
                          mask->window_left, mask->window_right);
+    /* Positions are added to each other and to window sides; far below 2^62 no sum can overflow. */
+    const int64_t far = INT64_C(1) << 40;
+    if (mask->windowed && ((mask->window_left > far && mask->window_left != ATTN_UNBOUNDED) ||
+                           (mask->window_right > far && mask->window_right != ATTN_UNBOUNDED)))
+        return attn_fail(error, ATTN_INVALID,
+                         "window (%" PRId64 ", %" PRId64 ") goes beyond 2^40; a side without limit is ATTN_UNBOUNDED",
+                         mask->window_left, mask->window_right);
     if (!(mask->softcap >= 0.0f) || isinf(mask->softcap))
         return attn_fail(error, ATTN_INVALID, "softcap is %g; it must be positive and finite, or 0 for none",
                          (double)mask->softcap);
-    /* Positions are added to each other; far below 2^62 no sum can overflow. */
-    const int64_t far = INT64_C(1) << 40;
     if (mask->key_start > far || mask->key_start < -far)
         return attn_fail(error, ATTN_INVALID, "key_start is %" PRId64 "; positions go to +-2^40", mask->key_start);
     const int64_t sequences = mask->segments > 0 ? mask->segments : problem->batch;
@@ -180,6 +198,8 @@ enum attn_status attn_problem_build(struct attn_problem *problem, struct attn_er
     for (size_t n = 0; n < sizeof tensors / sizeof *tensors && !status; ++n)
         status = check_tensor_size(problem, tensors[n].name, tensors[n].heads, tensors[n].positions,
                                    tensors[n].features, error);
+    if (!status)
+        status = check_pair_count(problem, error);
     if (!status)
         status = check_mask(problem, error);
     if (!status)
