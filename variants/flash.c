@@ -204,7 +204,7 @@ static void tile_begin(const struct tile *tile, int64_t first_row, int64_t count
         locate(problem, tile->key_head, n, &h, &i);
         struct attn_row *const row = &tile->rows[r];
         *row = attn_row_begin(problem, tile->b, h, i);
-        tile->states[r] = (struct edge_state){row->max * EDGE_LOG2E, row->sum};
+        tile->states[r] = edge_state_begin(row);
         const float scale = row->plain ? row->scale * EDGE_LOG2E : row->scale;
         const void *const query = attn_tensor_row(q, tile->b, h, i);
         for (int64_t c = 0; c < problem->head_dim; ++c)
@@ -244,8 +244,8 @@ static struct span group_weights(const struct tile *tile, int64_t r, int64_t blo
     float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
     bool fused = whole;
     for (int n = 0; n < PANEL_ROWS; ++n) {
-        reference[n] = states[n].max;
-        fused &= reference[n] > -INFINITY;
+        reference[n] = states[n].reference;
+        fused &= fabsf(reference[n]) < EDGE_INTEGER_LIMIT;
     }
     if (fused && panel_weights(problem->head_dim, queries, problem->head_dim,
                                packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS),
@@ -270,7 +270,7 @@ static struct span group_weights(const struct tile *tile, int64_t r, int64_t blo
             scores[j] = -INFINITY;
         for (int64_t j = end; j < last; ++j)
             scores[j] = -INFINITY;
-        const float factor = edge_weights(&states[n], last - first, scores + first);
+        const float factor = edge_weights(&states[n], plan->threshold, last - first, scores + first);
         if (factor != 1.0f)
             for (int64_t c = 0; c < plan->out_stride; ++c)
                 tile->sums[(r + n) * plan->out_stride + c] *= factor;
@@ -306,7 +306,7 @@ static void tile_end(const struct tile *tile, int64_t first_row, int64_t count) 
             attn_store(out, operands->out.type, c, factor * sums[c]);
         if (operands->lse.data)
             *(float *)attn_tensor_row(&operands->lse, tile->b, h, i) =
-                state.sum == 0.0f ? -INFINITY : (state.max + log2f(state.sum)) * EDGE_LN2;
+                state.sum == 0.0f ? -INFINITY : (state.reference + log2f(state.sum)) * EDGE_LN2;
     }
 }
 

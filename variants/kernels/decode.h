@@ -175,7 +175,7 @@ static inline void decode_block(const struct decode_head *head, const struct att
             if (j < row->key_begin || j >= row->key_end)
                 scores[j - first] = -INFINITY;
         cut |= row->key_begin > first || row->key_end < last || row->bias || row->allowed;
-        const float factor = edge_weights(&states[r], keys, scores);
+        const float factor = edge_weights(&states[r], 0.0f, keys, scores);
         if (factor != 1.0f)
             for (int64_t c = 0; c < head->plan->out_stride; ++c)
                 partial[r * stride + c] *= factor;
@@ -236,9 +236,15 @@ static inline void decode_split(const struct decode_head *head, int64_t split, f
         }
     for (int64_t r = 0; r < plan->rows; ++r) {
         float *const end = partials + r * plan->partial_floats + plan->out_stride;
-        end[0] = states[r].max;
+        end[0] = states[r].reference;
         end[1] = states[r].sum;
     }
+}
+
+/* What a split with this reference counts for in the whole; one without live keys (-inf) holds nothing but perhaps
+ * a NaN, which must come through. */
+static inline float decode_share(float reference, float whole) {
+    return reference == -INFINITY ? 1.0f : exp2f(reference - whole);
 }
 
 /* Merges the splits of one row in order and writes its answer. `partials` are those of the KV head. */
@@ -250,29 +256,24 @@ static inline void decode_merge(const struct decode_head *head, int64_t r, const
     decode_locate(head, r, &h, &i);
     const struct attn_row row = attn_row_begin(problem, head->b, h, i);
     const float *const own = partials + r * plan->partial_floats;
-    float max = row.max * EDGE_LOG2E; /* -inf, or the sink */
+    struct edge_state total = edge_state_begin(&row);
+    const float sink = total.reference;
     for (int64_t s = 0; s < plan->splits; ++s)
-        max = fmaxf(max, own[s * split_floats + plan->out_stride]);
-    const float reference = max == -INFINITY ? 0.0f : max;
-    float sum = row.sum > 0.0f ? exp2f(row.max * EDGE_LOG2E - reference) : 0.0f;
-    for (int64_t s = 0; s < plan->splits; ++s) {
-        const float *const end = own + s * split_floats + plan->out_stride;
-        if (end[1] != 0.0f) /* a split without live keys has no maximum */
-            sum += end[1] * exp2f((end[0] == -INFINITY ? 0.0f : end[0]) - reference);
-    }
+        total.reference = fmaxf(total.reference, own[s * split_floats + plan->out_stride]);
+    total.sum *= sink == -INFINITY ? 1.0f : exp2f(sink - total.reference);
+    for (int64_t s = 0; s < plan->splits; ++s)
+        total.sum += own[s * split_floats + plan->out_stride + 1] *
+                     decode_share(own[s * split_floats + plan->out_stride], total.reference);
     void *const out = attn_tensor_row(&head->operands->out, head->b, h, i);
     for (int64_t c = 0; c < problem->value_dim; ++c) {
-        float total = 0.0f;
-        for (int64_t s = 0; s < plan->splits; ++s) {
-            const float *const part = own + s * split_floats, *const end = part + plan->out_stride;
-            if (end[1] != 0.0f)
-                total += part[c] * exp2f((end[0] == -INFINITY ? 0.0f : end[0]) - reference);
-        }
-        attn_store(out, head->operands->out.type, c, sum == 0.0f ? 0.0f : total / sum);
+        float sum = 0.0f;
+        for (int64_t s = 0; s < plan->splits; ++s)
+            sum += own[s * split_floats + c] * decode_share(own[s * split_floats + plan->out_stride], total.reference);
+        attn_store(out, head->operands->out.type, c, total.sum == 0.0f ? 0.0f : sum / total.sum);
     }
     if (head->operands->lse.data)
         *(float *)attn_tensor_row(&head->operands->lse, head->b, h, i) =
-            sum == 0.0f ? -INFINITY : (max + log2f(sum)) * EDGE_LN2;
+            total.sum == 0.0f ? -INFINITY : (total.reference + log2f(total.sum)) * EDGE_LN2;
 }
 
 /* Answers the problem; `workspace` has plan->bytes bytes. */

@@ -63,22 +63,43 @@ static inline void edge_finish_scores(const struct attn_row *row, int64_t first,
 
 /* One row's running softmax. */
 struct edge_state {
-    float max; /* the reference of the weights so far; -inf: none yet */
-    float sum; /* of weights, relative to max */
+    float reference; /* weights are 2^(score - reference); -inf: no live key yet */
+    float sum;       /* of weights */
 };
 
-/* Turns the base-2 scores of `count` keys into weights relative to the new maximum and adds their sum to the state.
- * Returns the factor by which everything accumulated before must be multiplied. */
-static inline float edge_weights(struct edge_state *state, int64_t count, float *scores) {
+/* References are integers, so that moving one scales everything by an exact power of two; beyond this magnitude, where
+ * vec_exp2_from does not reach, they are the scores themselves. */
+#define EDGE_INTEGER_LIMIT 2097152.0f
+
+static inline float edge_reference(float top) {
+    return fabsf(top) < EDGE_INTEGER_LIMIT ? ceilf(top) : top;
+}
+
+/* Before any key: nothing, or the sink. */
+static inline struct edge_state edge_state_begin(const struct attn_row *row) {
+    const float score = row->max * EDGE_LOG2E, reference = edge_reference(score);
+    return (struct edge_state){reference, row->sum > 0.0f ? exp2f(score - reference) : 0.0f};
+}
+
+/* Turns the base-2 scores of `count` keys into weights and adds their sum to the state. The reference moves when a
+ * score lies more than `threshold` above it. Returns the factor by which everything accumulated before must be
+ * multiplied. */
+static inline float edge_weights(struct edge_state *state, float threshold, int64_t count, float *scores) {
     const int64_t whole = count - count % VEC_LANES;
     vec tops = vec_all(-INFINITY);
     for (int64_t n = 0; n < whole; n += VEC_LANES)
         tops = vec_max(vec_load(scores + n), tops);
-    float top = fmaxf(vec_top(tops), state->max);
+    float top = vec_top(tops);
     for (int64_t n = whole; n < count; ++n)
         top = fmaxf(top, scores[n]);
+    float factor = 1.0f;
+    if (top > state->reference + threshold || state->reference == -INFINITY) {
+        const float moved = edge_reference(top);
+        factor = state->reference == -INFINITY ? 1.0f : exp2f(state->reference - moved); /* nothing yet: sums are 0 */
+        state->reference = moved;
+    }
     /* With nothing live yet any finite reference does: all weights are 0, unless a score is NaN. */
-    const float reference = top == -INFINITY ? 0.0f : top;
+    const float reference = state->reference == -INFINITY ? 0.0f : state->reference;
     vec sums = vec_all(0.0f);
     float sum = 0.0f;
     for (int64_t n = 0; n < count; n += VEC_LANES) {
@@ -93,9 +114,7 @@ static inline float edge_weights(struct edge_state *state, int64_t count, float 
                 sum += marked[lane];
         vec_store(scores + n, marked);
     }
-    const float factor = state->max == -INFINITY ? (state->sum == 0.0f ? 0.0f : 1.0f) : exp2f(state->max - reference);
     state->sum = state->sum * factor + (vec_sum(sums) + sum);
-    state->max = top;
     return factor;
 }
 

@@ -79,38 +79,35 @@ static __attribute__((noinline)) void panel_scores(int64_t head_dim, const float
 }
 
 /* The fused step for pairs that are all live and plain: weights[r][key] = 2^(score - reference[r]) leaves the
- * registers only once, while the next tile's products are already under way. Queries carry scale * log2(e). Adds the
- * weights' sums to `sums`; returns false, with weights and sums worthless, when some score lies more than
- * `threshold` above its row's reference. */
+ * registers only once, while the next tile's products are already under way. Queries carry scale * log2(e); references
+ * are integers below 2^21 in magnitude. Adds the weights' sums to `sums`; returns false, with weights and sums
+ * worthless, when some score lies more than `threshold` above its row's reference. */
 static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const float *queries, int64_t query_stride,
                                                     const float *panel, int64_t panels, const float *reference,
                                                     float threshold, float *weights, int64_t stride,
                                                     float sums[PANEL_ROWS]) {
-    vec sum[PANEL_ROWS], top[PANEL_ROWS];
-    for (int r = 0; r < PANEL_ROWS; ++r) {
+    vec sum[PANEL_ROWS];
+    vec_bits highest = {0};
+    for (int r = 0; r < PANEL_ROWS; ++r)
         sum[r] = vec_all(0.0f);
-        top[r] = vec_all(-INFINITY);
-    }
     for (int64_t n = 0; n < panels; ++n, panel += head_dim * PANEL_KEYS) {
         vec acc[PANEL_ROWS][PANEL_VECS];
         panel_dots(head_dim, queries, query_stride, panel, acc);
         PANEL_UNROLL_ROWS
         for (int r = 0; r < PANEL_ROWS; ++r) {
-            const vec origin = vec_all(reference[r]);
+            const vec shifted = vec_all(VEC_EXP2_MAGIC - reference[r]), lowest = vec_all(reference[r] - 126.0f);
             PANEL_UNROLL_VECS
             for (int x = 0; x < PANEL_VECS; ++x) {
-                const vec score = acc[r][x] - origin;
-                const vec weight = vec_exp2(score);
-                top[r] = vec_max(score, top[r]);
+                vec_bits rounded;
+                const vec weight = vec_exp2_from(acc[r][x], shifted, lowest, &rounded);
+                highest = vec_bits_max(rounded, highest);
                 sum[r] += weight;
                 vec_store(weights + r * stride + n * PANEL_KEYS + x * VEC_LANES, weight);
             }
         }
     }
-    vec highest = top[0];
-    for (int r = 1; r < PANEL_ROWS; ++r)
-        highest = vec_max(top[r], highest);
-    if (vec_any_greater(highest, vec_all(threshold)))
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + threshold);
+    if (vec_any(vec_bits_max(highest, limit) != limit))
         return false;
     for (int r = 0; r < PANEL_ROWS; ++r)
         sums[r] += vec_sum(sum[r]);

@@ -99,16 +99,16 @@ VEC_INLINE vec vec_max(vec a, vec b) {
 #endif
 }
 
-/* Whether some lane of a is greater than that of b. */
-VEC_INLINE bool vec_any_greater(vec a, vec b) {
+/* Whether some lane of a comparison's result is true. */
+VEC_INLINE bool vec_any(vec_bits truth) {
 #if defined(__AVX512F__)
-    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ) != 0;
+    return _mm512_test_epi32_mask((__m512i)truth, (__m512i)truth) != 0;
 #elif defined(__AVX2__)
-    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_GT_OQ)) != 0;
+    return _mm256_movemask_ps((__m256)truth) != 0;
 #elif defined(__aarch64__)
-    return vmaxvq_u32(vcgtq_f32((float32x4_t)a, (float32x4_t)b)) != 0;
+    return vmaxvq_u32((uint32x4_t)truth) != 0;
 #else
-    return _mm_movemask_ps(_mm_cmpgt_ps((__m128)a, (__m128)b)) != 0;
+    return _mm_movemask_ps((__m128)truth) != 0;
 #endif
 }
 
@@ -129,22 +129,50 @@ VEC_INLINE float vec_top(vec value) {
     return top;
 }
 
-/* 2^x for x <= 127, within 2.5 units in the last place; 0 below -126 (-inf too), NaN stays NaN. x = n + f with f in
- * [-0.5, 0.5]: adding 1.5 * 2^23 + 127 leaves the exponent field of 2^n in the low bits; 2^f by a degree-5 polynomial,
- * minimax in relative error with p(0) = 1. 2^n is multiplied, not added to the exponent, because that would turn some
- * NaNs into numbers. */
-VEC_INLINE vec vec_exp2(vec x) {
-    const vec magic = vec_all(12583039.0f);
-    const vec shifted = x + magic;
-    const vec f = x - (shifted - magic);
+/* Lane by lane the larger bit pattern, as unsigned numbers: a NaN of either sign is larger than any finite number. */
+VEC_INLINE vec_bits vec_bits_max(vec_bits a, vec_bits b) {
+#if defined(__AVX512F__)
+    return (vec_bits)_mm512_max_epu32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (vec_bits)_mm256_max_epu32((__m256i)a, (__m256i)b);
+#else
+    const vec_bits flip = (vec_bits)vec_all(-0.0f), greater = (a ^ flip) > (b ^ flip);
+    return (a & greater) | (b & ~greater);
+#endif
+}
+
+/* Adding this to x rounds x to an integer, which is left in the low bits. */
+#define VEC_EXP2_MAGIC 12582912.0f /* 1.5 * 2^23 */
+
+/* 2^f for f in [-0.5, 0.5]: degree 5, minimax in relative error (9.2e-8) with p(0) = 1. */
+VEC_INLINE vec vec_exp2_fraction(vec f) {
     vec p = vec_all(1.326472731e-3f);
     p = p * f + vec_all(9.671512991e-3f);
     p = p * f + vec_all(5.550733581e-2f);
     p = p * f + vec_all(2.402224243e-1f);
     p = p * f + vec_all(6.931470037e-1f);
-    p = p * f + vec_all(1.0f);
-    const vec power = p * (vec)((vec_bits)shifted << 23);
-    return (vec)((vec_bits)power & ~(vec_bits)(x < vec_all(-126.0f)));
+    return p * f + vec_all(1.0f);
+}
+
+/* 2^(x - origin), within 2.5 units in the last place, for an integer origin with |origin| < 2^21; `shifted` is
+ * VEC_EXP2_MAGIC - origin and `lowest` origin - 126: results below 2^-126 become 2^-126. Fills *rounded with the bits
+ * of VEC_EXP2_MAGIC + (x - origin, rounded): where these are greater than they would be for x - origin = 127, a NaN
+ * included, the result is worthless. Leaving that test to the caller, once for many, is what makes this form fast. */
+VEC_INLINE vec vec_exp2_from(vec x, vec shifted, vec lowest, vec_bits *rounded) {
+    x = vec_max(lowest, x); /* operand order keeps a NaN */
+    const vec n = x + shifted;
+    const vec power = vec_exp2_fraction(x - (n - shifted));
+    *rounded = (vec_bits)n;
+    return (vec)((vec_bits)power + ((vec_bits)n << 23));
+}
+
+/* 2^x for x <= 127, within 2.5 units in the last place; 0 below 2^-126.5 and for -inf; a NaN stays one, which is why
+ * 2^n is multiplied here: added to the exponent it would turn some NaNs into numbers. */
+VEC_INLINE vec vec_exp2(vec x) {
+    const vec magic = vec_all(VEC_EXP2_MAGIC + 127.0f); /* n + 127 is the exponent field of 2^n */
+    x = vec_max(vec_all(-127.0f), x);
+    const vec n = x + magic;
+    return vec_exp2_fraction(x - (n - magic)) * (vec)((vec_bits)n << 23);
 }
 
 #endif
