@@ -7,6 +7,7 @@
 #ifndef KERNELS_PLAIN_H
 #define KERNELS_PLAIN_H
 
+#include "contract/execution.h"
 #include "contract/row.h"
 #include "kernels/exp.h"
 
@@ -122,6 +123,11 @@ static inline float plain_weights(float *scores, int64_t count, float base) {
     return sum;
 }
 
+/* What turns a sum of weights relative to `old_max` into one relative to `base`. */
+static inline float plain_rescale(float old_max, float base) {
+    return plain_exp(old_max - base);
+}
+
 /* sum[0..value_dim) += weights times values; `values` is the first key's row, rows stand `stride` floats apart.
  * Values of masked pairs are passed over. */
 static inline void plain_add_values(const struct attn_row *row, float *restrict sum, int64_t value_dim,
@@ -155,6 +161,13 @@ static inline void plain_write_row(const struct attn_operands *operands, int64_t
             attn_store(out, operands->out.type, c, weighted[c] * factor);
     if (operands->lse.data)
         *(float *)attn_tensor_row(&operands->lse, b, h, i) = sum == 0.0f ? -INFINITY : max + logf(sum);
+}
+
+/* The objection of rungs that show their idea in f32 alone. */
+static inline const char *plain_objects_unless_f32(const struct attn_problem *problem,
+                                                   const struct attn_execution *execution) {
+    (void)execution;
+    return problem->type == ATTN_F32 ? NULL : "f32 only; naive and online_tiled take 16-bit types";
 }
 
 #endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Online softmax of a tile of queries over a range of keys, one key block after another. A row keeps the maximum so
+ * far, the sum of exp(score - maximum) and the values weighted alike; when the maximum rises, sum and values are
+ * rescaled. No score outlives its block. (Milakov and Gimelshein 2018; tiled as in FlashAttention, Dao et al. 2022.) */
+#ifndef KERNELS_ONLINE_TILE_H
+#define KERNELS_ONLINE_TILE_H
+
+#include "kernels/tile.h"
+
+struct online_tile {
+    int64_t b, h, first, last; /* queries [first, last) of query head h */
+};
+
+/* The state of a tile's rows and the memory to advance it; one thread's. */
+struct online_state {
+    int64_t block_keys;
+    struct attn_row *rows; /* [block_queries] */
+    float *max, *sum;      /* [block_queries] */
+    float *weighted;       /* [block_queries][value_dim] */
+    float *scores;         /* [block_keys], of one row */
+    struct tile_buffers buffers;
+};
+
+static inline struct online_state online_lay_out(const struct attn_problem *problem, int64_t block_queries,
+                                                 int64_t block_keys, struct scratch *scratch) {
+    return (struct online_state){
+        .block_keys = block_keys,
+        .rows = scratch_take(scratch, (size_t)block_queries * sizeof(struct attn_row)),
+        .max = scratch_floats(scratch, block_queries),
+        .sum = scratch_floats(scratch, block_queries),
+        .weighted = scratch_floats(scratch, block_queries * problem->value_dim),
+        .scores = scratch_floats(scratch, block_keys),
+        .buffers = tile_lay_out(problem, block_keys, scratch),
+    };
+}
+
+/* No key seen. A sink is part of the softmax before any key; `with_sink` false leaves it to somebody else. */
+static inline void online_begin(const struct attn_problem *problem, const struct online_tile *tile, bool with_sink,
+                                struct online_state *state) {
+    const int64_t count = tile->last - tile->first;
+    for (int64_t n = 0; n < count; ++n) {
+        state->rows[n] = attn_row_begin(problem, tile->b, tile->h, tile->first + n);
+        state->max[n] = with_sink ? state->rows[n].max : -INFINITY;
+        state->sum[n] = with_sink ? state->rows[n].sum : 0.0f;
+    }
+    memset(state->weighted, 0, (size_t)(count * problem->value_dim) * sizeof(float));
+}
+
+/* Row n of the tile meets the keys of one block. */
+static inline void online_step(const struct attn_operands *operands, const struct online_tile *tile,
+                               const struct tile_block *block, struct online_state *state, int64_t n) {
+    const struct attn_row *const row = &state->rows[n];
+    const struct plain_span span = plain_live_keys(row, block->first, block->last);
+    if (span.begin >= span.end)
+        return;
+    const int64_t head_dim = operands->q.shape[3], value_dim = operands->v.shape[3];
+    float *const weighted = state->weighted + n * value_dim, *const scores = state->scores;
+    const float *const query = attn_tensor_row_f32(&operands->q, tile->b, tile->h, tile->first + n, state->buffers.row);
+
+    tile_dots(block, query, head_dim, span, scores);
+    const float old_max = state->max[n];
+    const float max = plain_scores(row, span.begin, span.end - span.begin, scores, old_max);
+    const float base = plain_base(max);
+    if (max != old_max) {
+        const float factor = plain_rescale(old_max, base);
+        state->max[n] = max;
+        state->sum[n] *= factor;
+        for (int64_t c = 0; c < value_dim; ++c)
+            weighted[c] *= factor;
+    }
+    state->sum[n] += plain_weights(scores, span.end - span.begin, base);
+    tile_add_values(block, row, span, scores, value_dim, weighted);
+}
+
+/* Takes the tile over those of its keys that are in [key_begin, key_end). Blocks begin at multiples of block_keys,
+ * wherever the range begins, so that a row's arithmetic does not depend on which rows share its tile. */
+static inline void online_advance(const struct attn_problem *problem, const struct attn_operands *operands,
+                                  const struct online_tile *tile, int64_t key_begin, int64_t key_end,
+                                  struct online_state *state) {
+    const int64_t key_head = tile->h / (problem->query_heads / problem->key_heads);
+    int64_t tile_begin, tile_end;
+    attn_tile_keys(problem, tile->b, tile->h, tile->first, tile->last, &tile_begin, &tile_end);
+    key_begin = plain_max(key_begin, tile_begin);
+    key_end = plain_min(key_end, tile_end);
+    for (int64_t first = key_begin; first < key_end;) {
+        const int64_t last = plain_min(first / state->block_keys * state->block_keys + state->block_keys, key_end);
+        const struct tile_block block =
+            tile_load(operands, tile->b, key_head, first, last, state->block_keys, &state->buffers);
+        for (int64_t n = 0; n < tile->last - tile->first; ++n)
+            online_step(operands, tile, &block, state, n);
+        first = last;
+    }
+}
+
+/* Writes the answers of the tile's rows. */
+static inline void online_finish(const struct attn_operands *operands, const struct online_tile *tile,
+                                 const struct online_state *state) {
+    for (int64_t n = 0; n < tile->last - tile->first; ++n)
+        plain_write_row(operands, tile->b, tile->h, tile->first + n, state->max[n], state->sum[n],
+                        state->weighted + n * operands->v.shape[3]);
+}
+
+#endif
