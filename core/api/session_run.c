@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Choosing a variant, resolving its parameters and answering the session's problem with it. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "api/session.h"
+#include "check/exam.h"
 #include "contract/nearest.h"
 #include "machine/isa.h"
 
@@ -69,26 +69,6 @@ int attnbench_parameter(struct attnbench *session, const char *name, int64_t val
                      nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* Overrides, then the variant's own choice for what is still automatic, then the ranges. */
-static enum attn_status resolve(struct attnbench *session) {
-    const struct attn_variant *const variant = session->variant;
-    struct attn_execution *const execution = &session->execution;
-    memcpy(execution->parameters, session->overrides, sizeof execution->parameters);
-    for (int p = 0; p < variant->parameter_count; ++p)
-        if (execution->parameters[p] == 0)
-            execution->parameters[p] = variant->parameters[p].initial;
-    if (variant->resolve)
-        variant->resolve(&session->problem, execution);
-    for (int p = 0; p < variant->parameter_count; ++p) {
-        const struct attn_parameter *const parameter = &variant->parameters[p];
-        const int64_t value = execution->parameters[p];
-        if (value < parameter->min || value > parameter->max)
-            return attn_fail(&session->error, ATTN_INVALID, "%s.%s is %" PRId64 "; it must be in %" PRId64 "..%" PRId64,
-                             variant->name, parameter->name, value, parameter->min, parameter->max);
-    }
-    return ATTN_OK;
-}
-
 /* Everything that can be refused, before anything runs. */
 static enum attn_status prepare(struct attnbench *session) {
     if (!session->variant)
@@ -97,7 +77,9 @@ static enum attn_status prepare(struct attnbench *session) {
         return attn_fail(&session->error, ATTN_INVALID, "threads is %d; it must be at least 1",
                          session->execution.threads);
     const enum attn_status status = attnbench_complete(session);
-    return status ? status : resolve(session);
+    return status ? status
+                  : check_resolve(session->variant, &session->problem, session->overrides, &session->execution,
+                                  &session->error);
 }
 
 /* Grows the kept workspace to what this call needs; refused while that is still a number. */
