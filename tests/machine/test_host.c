@@ -2,7 +2,6 @@
 #include "machine/host.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,9 +43,9 @@ Test(host, facts_that_this_process_can_check_are_right) {
 }
 
 Test(host, the_commit_is_known_whole_or_not_at_all) {
-    const char *const commit = fact("git_commit");
-    char dirty[8];
-    snprintf(dirty, sizeof dirty, "%s", fact("git_dirty"));
+    const char *const commit = fact("git_commit"), *const dirty = fact("git_dirty");
+    cr_assert_not_null(commit);
+    cr_assert_not_null(dirty);
     if (strcmp(commit, "unknown") == 0) {
         cr_assert_str_eq(dirty, "unknown");
     } else {

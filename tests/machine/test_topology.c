@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +42,25 @@ Test(topology, only_cpus_of_this_process_count) {
     cr_assert_eq(machine_topology_pus(topology), 1);
     cr_assert_eq(machine_topology_cores(topology), 1);
     machine_topology_free(topology);
+}
+
+static int pus_counted_by_a_process(const char *environment) {
+    char command[1024];
+    int pus = 0;
+    snprintf(command, sizeof command, "%s '%s'", environment, COUNT_PUS);
+    FILE *const pipe = popen(command, "r");
+    cr_assert_not_null(pipe);
+    cr_assert_eq(fscanf(pipe, "%d", &pus), 1);
+    cr_assert_eq(pclose(pipe), 0);
+    return pus;
+}
+
+/* Told to bind, an OpenMP runtime leaves the first thread on one place before main begins. */
+Test(topology, a_binding_runtime_does_not_hide_cpus) {
+    const int pus = pus_counted_by_a_process("env -u OMP_PLACES OMP_PROC_BIND=false");
+    cr_assert_eq(pus_counted_by_a_process("env -u OMP_PLACES OMP_PROC_BIND=true"), pus);
+    cr_assert_eq(pus_counted_by_a_process("OMP_PROC_BIND=true OMP_PLACES='threads(1)'"), 1,
+                 "places that the user chose are a choice of CPUs");
 }
 
 Test(topology, a_synthetic_machine_has_what_was_asked_for) {
