@@ -10,6 +10,7 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
+
 from attnlab import ROOT, native
 from reference import assert_within_bound, attention
 
