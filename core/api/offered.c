@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the library offers, read from the registry that the build wrote. */
-#include "api/session.h"
+#include "api/handle.h"
 #include "machine/isa.h"
 
 /* The rung at its lowest level: names, ideas and parameters are the same at every level. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A session and the setters that describe a problem to it. */
-#include "api/session.h"
+#include "api/handle.h"
 
 #include <stdlib.h>
 #include <string.h>

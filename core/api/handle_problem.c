@@ -3,7 +3,7 @@
  * length was compared with the problem. */
 #include <inttypes.h>
 
-#include "api/session.h"
+#include "api/handle.h"
 
 static enum attn_status check_count(struct attnbench *session, const char *name, const void *array, int64_t count,
                                     int64_t needed, const char *why) {

@@ -2,7 +2,7 @@
 /* Choosing a variant, resolving its parameters and answering the session's problem with it. */
 #include <string.h>
 
-#include "api/session.h"
+#include "api/handle.h"
 #include "check/exam.h"
 #include "contract/nearest.h"
 #include "machine/isa.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is behind the opaque handle of attnbench_api.h. */
-#ifndef API_SESSION_H
-#define API_SESSION_H
+#ifndef API_HANDLE_H
+#define API_HANDLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
