@@ -6,9 +6,11 @@
 
 #include "record/utf8.h"
 
-/* `name` has been checked. Takes over field.text. */
-static enum attn_status append(struct record_fields *fields, const char *prefix, const char *name,
-                               struct record_field field) {
+/* Takes over field.text when it succeeds. */
+static enum attn_status add(struct record_fields *fields, const char *name, struct record_field field) {
+    const size_t bytes = strlen(name);
+    if (bytes == 0 || bytes > RECORD_NAME_BYTES || !record_utf8_valid(name, bytes) || record_find(fields, name))
+        return ATTN_INVALID;
     if (fields->count == fields->capacity) {
         const size_t capacity = fields->capacity ? 2 * fields->capacity : 16;
         struct record_field *const items = realloc(fields->items, capacity * sizeof *items);
@@ -17,22 +19,11 @@ static enum attn_status append(struct record_fields *fields, const char *prefix,
         fields->items = items;
         fields->capacity = capacity;
     }
-    const size_t prefix_bytes = strlen(prefix);
-    memcpy(field.name, prefix, prefix_bytes);
-    memcpy(field.name + prefix_bytes, name, strlen(name) + 1);
+    memcpy(field.name, name, bytes + 1);
     if (field.kind != RECORD_TEXT)
         field.text = "";
-    if (record_find(fields, field.name))
-        return ATTN_INVALID;
     fields->items[fields->count++] = field;
     return ATTN_OK;
-}
-
-static enum attn_status add(struct record_fields *fields, const char *name, struct record_field field) {
-    const size_t bytes = strlen(name);
-    if (bytes == 0 || bytes > RECORD_NAME_BYTES || !record_utf8_valid(name, bytes))
-        return ATTN_INVALID;
-    return append(fields, "", name, field);
 }
 
 enum attn_status record_add_integer(struct record_fields *fields, const char *name, int64_t value) {
@@ -53,18 +44,6 @@ enum attn_status record_add_text(struct record_fields *fields, const char *name,
     const enum attn_status status = add(fields, name, (struct record_field){.kind = RECORD_TEXT, .text = text});
     if (status != ATTN_OK)
         free(text);
-    return status;
-}
-
-enum attn_status record_add_copy(struct record_fields *fields, const char *prefix, const struct record_field *field) {
-    struct record_field copy = *field;
-    if (strlen(prefix) + strlen(field->name) >= sizeof copy.name)
-        return ATTN_INVALID;
-    if (field->kind == RECORD_TEXT && !(copy.text = strdup(field->text)))
-        return ATTN_NO_MEMORY;
-    const enum attn_status status = append(fields, prefix, field->name, copy);
-    if (status != ATTN_OK && field->kind == RECORD_TEXT)
-        free(copy.text);
     return status;
 }
 

@@ -38,9 +38,6 @@ int64_t record_integer(const struct record_fields *fields, const char *name, int
 double record_real(const struct record_fields *fields, const char *name, double otherwise);
 const char *record_text(const struct record_fields *fields, const char *name, const char *otherwise);
 
-/* Adds a copy of `field` as `prefix` + its name. */
-enum attn_status record_add_copy(struct record_fields *fields, const char *prefix, const struct record_field *field);
-
 /* Leaves it zeroed. */
 void record_fields_release(struct record_fields *fields);
 

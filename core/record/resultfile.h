@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* results.h5, derived from plan.json and the journal: columnar groups /plan, /trial, /sample, /provenance. */
+/* results.h5, derived from plan and journal: columnar groups /plan, /trial, /sample and /provenance. Schema:
+ * results/README.md. */
 #ifndef RECORD_RESULTFILE_H
 #define RECORD_RESULTFILE_H
 
 #include "record/planfile.h"
 
-/* Builds `path` from the plan and the journal, sorted by point (plan order) and invocation, under a temporary name
- * and renamed into place. `provenance` texts become attributes and datasets of /provenance; long texts (topology_xml,
- * config) are given as files beside the journal: see resultfile.c. */
+/* Builds `path` from what `run_directory` holds: plan.json and journal.jsonl, and, when they are there, provenance.json
+ * (facts), config.yaml (as given), resolved.yaml (as planned) and topology.xml. Equal files give equal bytes. Rows
+ * stand in plan order, then by invocation; of lines with the same point and invocation the first counts. The file is
+ * made under a temporary name, synced and renamed: on failure whatever stood at `path` is untouched. Memory grows with
+ * the number of trials by tens of bytes each, not with samples. ATTN_INVALID: a plan or journal that is not one, a line
+ * that fits no point; ATTN_IO: HDF5 or the system refused, with its reason. */
 enum attn_status record_result_build(const char *run_directory, const char *path, struct attn_error *error);
 
 #endif
