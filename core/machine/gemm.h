@@ -5,7 +5,7 @@
 
 #include "contract/execution.h"
 
-/* NULL when built without CBLAS. */
+/* NULL when built without CBLAS. Sizes and leading dimensions are below 2^31, as CBLAS counts in int. */
 attn_sgemm *machine_gemm(void);
 
 /* Sets the library to one thread where it has a setter (in `native`; workers use the environment). */

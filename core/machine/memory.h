@@ -10,7 +10,7 @@
 #include "contract/status.h"
 
 enum machine_guard {
-    MACHINE_CANARY,      /* 64-byte aligned data between two canary lines: for timing */
+    MACHINE_CANARY,      /* data on a page start (so 64-byte aligned) between canaries: for timing */
     MACHINE_GUARD_END,   /* data ends flush at a PROT_NONE page: overruns fault */
     MACHINE_GUARD_START, /* data starts flush after a PROT_NONE page: underruns fault; slack behind is canaried */
 };
@@ -24,7 +24,8 @@ struct machine_buffer {
 };
 
 /* bytes may be 0 (data is then a valid, unusable address). Pages are touched by `threads` OpenMP
- * threads in equal contiguous parts. ATTN_NO_MEMORY names the size. */
+ * threads in equal contiguous parts. Huge pages are neither asked for nor
+ * forbidden: the system's policy holds. ATTN_NO_MEMORY names the size. */
 enum attn_status machine_buffer_create(size_t bytes, enum machine_guard guard, int threads,
                                        struct machine_buffer *buffer, struct attn_error *error);
 

@@ -10,7 +10,8 @@
 
 struct machine_topology; /* opaque: wraps hwloc's */
 
-/* This system's topology, restricted to the CPUs this process may use. */
+/* This system's topology, restricted to the CPUs this process may use: call it before any thread is bound.
+ * Where OMP_PROC_BIND or OMP_PLACES made the OpenMP runtime bind, these are the CPUs of all its places. */
 enum attn_status machine_topology_load(struct machine_topology **topology, struct attn_error *error);
 /* hwloc synthetic description such as "pack:2 [numa] l3:2 core:4 pu:2". */
 enum attn_status machine_topology_synthetic(const char *description, struct machine_topology **topology,

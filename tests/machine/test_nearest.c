@@ -16,6 +16,12 @@ Test(nearest, a_typing_error_finds_its_name) {
     cr_assert_str_eq(nearest("onlnie_tield"), "online_tiled");
     cr_assert_str_eq(nearest("TILED"), "tiled");
     cr_assert_str_eq(nearest("naive"), "naive");
+    cr_assert_str_eq(nearest("anvie"), "naive", "a swap of neighbours is one error, not two");
+}
+
+Test(nearest, of_two_equally_near_the_first_is_offered) {
+    static const char *const twins[] = {"left_key", "left_kez"};
+    cr_assert_eq(attn_nearest("left_kex", twins, 2), twins[0]);
 }
 
 Test(nearest, an_abbreviation_finds_its_name) {

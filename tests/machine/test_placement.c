@@ -18,6 +18,9 @@ static const char bare[] = "pu:4";
 /* Boards of two packages that share one NUMA node. */
 static const char boards[] = "group:2 [numa] pack:2 core:2 pu:1";
 
+/* Each package has its own memory; an expander, listed first, serves both. */
+static const char expander[] = "[numa] pack:2 [numa] core:2 pu:1";
+
 static const struct expectation {
     const char *machine, *policy;
     int threads;
@@ -46,6 +49,7 @@ static const struct expectation {
     {bare, "compact", 4, "0 1 2 3"},
     {bare, "spread", 6, "0 1 2 3 0 1!"},
     {bare, "no_smt", 4, "0 1 2 3"},
+    {expander, "one_per_numa", 2, "0 2"},
     {boards, "spread", 8, "0 4 2 6 1 5 3 7"},
 };
 
