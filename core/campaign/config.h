@@ -24,7 +24,8 @@ enum attn_status campaign_words_plan(const char *variant, const char *const *wor
                                      const struct machine_topology *topology, struct campaign_plan **plan,
                                      struct attn_error *error);
 
-/* The resolved config of a plan: canonical YAML, stored with the run (malloc'ed). */
+/* The resolved config of a plan: canonical YAML with ranges, globs and defaults written out, stored with the run
+ * (malloc'ed). Planning it gives the same points again. NULL for a plan that was loaded: the run directory has it. */
 char *campaign_config_resolved(const struct campaign_plan *plan);
 
 #endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "campaign/drawn.h"
+
+#include <stdlib.h>
+
+#include "check/arrays.h"
+
+/* The mask arrays on which counts depend. */
+static const enum check_array drawn_arrays[] = {CHECK_KEY_LENGTHS, CHECK_QUERY_OFFSETS, CHECK_KEY_OFFSETS,
+                                                CHECK_QUERY_START};
+#define DRAWN_COUNT (sizeof drawn_arrays / sizeof *drawn_arrays)
+
+enum attn_status campaign_drawn_create(const struct check_form *form, double available_bytes,
+                                       struct campaign_drawn *drawn, struct attn_error *error) {
+    *drawn = (struct campaign_drawn){.instance_bytes = 0};
+    const enum attn_status status = check_instance_estimate(form, &drawn->instance_bytes, error);
+    if (status)
+        return status;
+    if (!(drawn->instance_bytes <= available_bytes))
+        return attn_fail(error, ATTN_NO_MEMORY,
+                         "the operands take %.3g GB of memory, %.3g GB are available; make a size smaller",
+                         drawn->instance_bytes / 1e9, available_bytes / 1e9);
+    const struct check_form whole = check_form_complete(form);
+    void *data[CHECK_ARRAY_COUNT] = {NULL};
+    for (size_t n = 0; n < DRAWN_COUNT; ++n) {
+        const double bytes = check_array_bytes(&whole, drawn_arrays[n]);
+        if (bytes == 0)
+            continue;
+        data[drawn_arrays[n]] = drawn->arrays[n] = malloc((size_t)bytes);
+        if (!drawn->arrays[n]) {
+            campaign_drawn_release(drawn);
+            return attn_fail(error, ATTN_NO_MEMORY, "no memory for lengths and offsets");
+        }
+    }
+    check_mask_draw(&whole, 1, data);
+    /* The others only have to be there: nobody reads them before there is an instance. */
+    static const float nothing[1];
+    for (int array = CHECK_BIAS; array <= CHECK_SINKS; ++array)
+        if (check_array_bytes(&whole, (enum check_array)array) > 0)
+            data[array] = (void *)(uintptr_t)nothing;
+    drawn->problem = (struct attn_problem){
+        .batch = whole.batch,
+        .query_heads = whole.query_heads,
+        .key_heads = whole.key_heads,
+        .query_len = whole.query_len,
+        .key_len = whole.key_len,
+        .head_dim = whole.head_dim,
+        .value_dim = whole.value_dim,
+        .scale = (float)whole.scale,
+        .type = whole.type,
+        .direction = whole.direction,
+    };
+    check_mask_attach(&whole, data, &drawn->problem.mask);
+    const enum attn_status built = attn_problem_build(&drawn->problem, error);
+    if (built)
+        campaign_drawn_release(drawn);
+    return built;
+}
+
+void campaign_drawn_release(struct campaign_drawn *drawn) {
+    for (size_t n = 0; n < DRAWN_COUNT; ++n) {
+        free(drawn->arrays[n]);
+        drawn->arrays[n] = NULL;
+    }
+}
