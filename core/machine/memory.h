@@ -24,8 +24,8 @@ struct machine_buffer {
 };
 
 /* bytes may be 0 (data is then a valid, unusable address). Pages are touched by `threads` OpenMP
- * threads in equal contiguous parts. Huge pages are neither asked for nor
- * forbidden: the system's policy holds. ATTN_NO_MEMORY names the size. */
+ * threads in equal contiguous parts. Huge pages are neither asked for nor forbidden: the system's policy
+ * holds. ATTN_NO_MEMORY names the size. */
 enum attn_status machine_buffer_create(size_t bytes, enum machine_guard guard, int threads,
                                        struct machine_buffer *buffer, struct attn_error *error);
 
