@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The columns of a result line: parameters, summary and check. Schema: results/README.md. */
+#ifndef CAMPAIGN_ATTEMPT_FIELDS_H
+#define CAMPAIGN_ATTEMPT_FIELDS_H
+
+#include "check/oracle.h"
+#include "measure/trial.h"
+#include "record/field.h"
+
+/* ATTN_NO_MEMORY is the only failure of all three. */
+enum attn_status campaign_fields_parameters(const struct attn_variant *variant, const struct attn_execution *execution,
+                                            struct record_fields *fields);
+enum attn_status campaign_fields_summary(const struct measure_trial *trial, const struct attn_problem *problem,
+                                         struct record_fields *fields);
+enum attn_status campaign_fields_check(const struct check_verdict *verdict, struct record_fields *fields);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/verbs.h"
+#include "machine/clock.h"
+#include "machine/host.h"
+#include "machine/isa.h"
+#include "machine/placement.h"
+
+static void print_levels(void) {
+    printf("\nISA levels\n");
+    for (const char *const *level = machine_isa_levels; *level; ++level) {
+        const char *const objection = machine_isa_objection(*level);
+        printf("  %-24s %s\n", *level, objection ? objection : "runs here");
+    }
+}
+
+static void print_facts(void) {
+    struct machine_fact facts[128];
+    const size_t count = machine_host_facts(facts, sizeof facts / sizeof *facts);
+    printf("\nhost and build\n");
+    for (size_t i = 0; i < count; ++i)
+        printf("  %-24s %s\n", facts[i].name, facts[i].value);
+}
+
+int cli_machine(const struct cli_call *call) {
+    (void)call;
+    struct machine_topology *topology;
+    struct attn_error error;
+    if (machine_topology_load(&topology, &error) != ATTN_OK)
+        return cli_fail(&error);
+    const struct attn_caches caches = machine_topology_caches(topology);
+    const struct machine_clock_facts clock = machine_clock_measure();
+    printf("topology\n  %-24s %d\n  %-24s %d\n  %-24s %d\n  %-24s %d\n", "cores", machine_topology_cores(topology),
+           "processing units", machine_topology_pus(topology), "NUMA nodes", machine_topology_numa_nodes(topology),
+           "packages", machine_topology_packages(topology));
+    printf("  %-24s L1d %" PRId64 " KiB, L2 %" PRId64 " KiB, L3 %" PRId64 " KiB, lines of %" PRId64 " bytes\n",
+           "caches of a core", caches.l1d_bytes / 1024, caches.l2_bytes / 1024, caches.l3_bytes / 1024,
+           caches.line_bytes);
+    printf("\nclock\n  %-24s %.1f ns\n  %-24s %.1f ns\n", "one reading takes", clock.overhead_ns, "resolution",
+           clock.resolution_ns);
+    print_levels();
+    print_facts();
+    char conflicts[2048];
+    machine_placement_conflicts(machine_topology_cores(topology), conflicts, sizeof conflicts);
+    if (conflicts[0])
+        printf("\nconflicts with bound threads\n%s%s", conflicts, conflicts[strlen(conflicts) - 1] == '\n' ? "" : "\n");
+    machine_topology_free(topology);
+    return CLI_OK;
+}
+
+/* What a fact is called, and what --version calls it. */
+void cli_version(const struct attn_registry *registry) {
+    static const char *const shown[] = {"git_commit", "git_dirty", "compiler", "compiler_flags", "openmp", "gemm"};
+    struct machine_fact facts[128];
+    const size_t count = machine_host_facts(facts, sizeof facts / sizeof *facts);
+    for (size_t i = 0; i < count; ++i)
+        if (!strcmp(facts[i].name, "version"))
+            printf("attnbench %s\n", facts[i].value);
+    for (size_t name = 0; name < sizeof shown / sizeof *shown; ++name)
+        for (size_t i = 0; i < count; ++i)
+            if (!strcmp(facts[i].name, shown[name]))
+                printf("%-16s %s\n", facts[i].name, facts[i].value);
+    printf("%-16s %s\n%-16s", "hdf5", CLI_HDF5_VERSION, "isa_levels");
+    for (int level = 0; level < registry->level_count; ++level)
+        printf(" %s%s", registry->levels[level], machine_isa_objection(registry->levels[level]) ? " (not here)" : "");
+    printf("\n");
+}
