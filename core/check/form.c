@@ -196,13 +196,11 @@ static const char *format_side(int64_t side, char text[24]) {
     return text;
 }
 
-/* The fewest digits that read back as the same number. */
+/* 15 digits are what people write and get back; a number that needs more gets all 17. */
 static void format_softcap(double softcap, char *text, size_t text_bytes) {
-    for (int digits = 1; digits <= 17; ++digits) {
-        snprintf(text, text_bytes, "softcap=%.*g", digits, softcap);
-        if (strtod(strchr(text, '=') + 1, NULL) == softcap)
-            return;
-    }
+    snprintf(text, text_bytes, "softcap=%.15g", softcap);
+    if (strtod(strchr(text, '=') + 1, NULL) != softcap)
+        snprintf(text, text_bytes, "softcap=%.17g", softcap);
 }
 
 void check_mask_format(const struct check_mask_form *mask, char *text, size_t text_bytes) {
