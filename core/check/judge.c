@@ -7,16 +7,6 @@
 
 #include "check/answer.h"
 
-/* Every byte of the element is the poison the harness wrote before the call. */
-static bool is_unwritten(const void *array, enum attn_type type, int64_t index) {
-    const size_t bytes = attn_type_bytes(type);
-    const unsigned char *const element = (const unsigned char *)array + (size_t)index * bytes;
-    for (size_t n = 0; n < bytes; ++n)
-        if (element[n] != ATTN_POISON_BYTE)
-            return false;
-    return true;
-}
-
 /* What goes on while an answer is read. */
 struct judging {
     const struct check_oracle *oracle;
@@ -45,7 +35,7 @@ static double fraction_of_bound(double got, double want, double allowed) {
 static void count_element(struct judging *judging, const void *array, const struct attn_tensor *tensor,
                           const int64_t place[3], int64_t feature, bool may_be_nonfinite) {
     struct check_verdict *const verdict = judging->verdict;
-    if (is_unwritten(array, tensor->type, feature)) {
+    if (check_is_unwritten(array, tensor->type, feature)) {
         if (verdict->unwritten++ == 0)
             set_place(judging->first_unwritten, place, feature);
     } else if (!isfinite(check_element(array, tensor->type, feature))) {

@@ -120,6 +120,15 @@ void check_read_row(const struct attn_tensor *tensor, int64_t batch, int64_t hea
         values[c * step] = check_element(row, tensor->type, c);
 }
 
+bool check_is_unwritten(const void *array, enum attn_type type, int64_t index) {
+    const size_t bytes = attn_type_bytes(type);
+    const unsigned char *const element = (const unsigned char *)array + (size_t)index * bytes;
+    for (size_t n = 0; n < bytes; ++n)
+        if (element[n] != ATTN_POISON_BYTE)
+            return false;
+    return true;
+}
+
 double check_subnormal_roundoff(enum attn_type type) {
     static const double roundoff[ATTN_TYPE_COUNT] = {0x1p-150, 0x1p-134, 0x1p-25, 0x1p-1074};
     return roundoff[type];

@@ -31,6 +31,9 @@ double check_element(const void *array, enum attn_type type, int64_t index);
 void check_read_row(const struct attn_tensor *tensor, int64_t batch, int64_t head, int64_t position, double *values,
                     int64_t step);
 
+/* Every byte of element `index` is still the poison that the harness wrote before the call. */
+bool check_is_unwritten(const void *array, enum attn_type type, int64_t index);
+
 /* Half the distance between the subnormal numbers of a type: the error of rounding what lies next to 0. */
 double check_subnormal_roundoff(enum attn_type type);
 
