@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inputs, problem, cases, matrix, zip and top-level factors, read into axes. */
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,17 @@ static bool name_parameter(struct campaign_config *config, const struct campaign
         for (int p = 0; p < variant->parameter_count && parameter_count < sizeof parameters / sizeof *parameters; ++p)
             parameters[parameter_count++] = variant->parameters[p].name;
     }
+    char kind[128];
+    snprintf(kind, sizeof kind, "%s parameter", axis->owner ? axis->owner : "");
+    struct campaign_place dot_place = node->key_place;
+    dot_place.column += dot_place.line ? (int)(dot + 1 - node->key) : 0;
     if (!matched)
         campaign_complain_unknown(&config->complaints, node->key_place, "variant", axis->owner ? axis->owner : "",
                                   variants, variant_count);
     else if (!found && parameter_count == 0)
         campaign_complain(&config->complaints, node->key_place, "variant '%s' has no parameters", axis->owner);
     else if (!found)
-        campaign_complain_unknown(&config->complaints, node->key_place, "parameter", node->key, parameters,
-                                  parameter_count);
+        campaign_complain_unknown(&config->complaints, dot_place, kind, axis->parameter, parameters, parameter_count);
     return found;
 }
 

@@ -18,7 +18,7 @@ enum attn_status campaign_drawn_create(const struct check_form *form, double ava
         return status;
     if (!(drawn->instance_bytes <= available_bytes))
         return attn_fail(error, ATTN_NO_MEMORY,
-                         "the operands take %.3g GB of memory, %.3g GB are available; make a size smaller",
+                         "the operands take %.1f GB of memory, %.1f GB are available; make a size smaller",
                          drawn->instance_bytes / 1e9, available_bytes / 1e9);
     const struct check_form whole = check_form_complete(form);
     void *data[CHECK_ARRAY_COUNT] = {NULL};

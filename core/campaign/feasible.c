@@ -126,7 +126,7 @@ bool campaign_feasible(struct campaign_feasibility *feasibility, const struct ca
         return true;
     char message[512];
     snprintf(message, sizeof message,
-             "%s takes %.3g GB of memory for operands and workspace, %.3g GB are available; make a size smaller or "
+             "%s takes %.1f GB of memory for operands and workspace, %.1f GB are available; make a size smaller or "
              "exclude it",
              point->variant, point->memory_bytes / 1e9, feasibility->available_bytes / 1e9);
     campaign_complain(&config->complaints, blame(choices, choice_count, message, place), "%s", message);

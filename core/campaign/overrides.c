@@ -63,14 +63,12 @@ static struct campaign_node *section_of(struct campaign_config *config, struct c
     return section;
 }
 
-static void put(struct campaign_config *config, struct campaign_node *map, const char *key, struct campaign_node *value,
-                struct campaign_place place) {
+static void put(struct campaign_node *map, const char *key, struct campaign_node *value, struct campaign_place place) {
     if (!map)
         return;
     value->key = key;
     value->key_place = place;
     campaign_node_put(map, value);
-    (void)config;
 }
 
 /* Lists and maps are YAML; anything else is a text as it stands, so that '*' needs no quotes of its own. */
@@ -117,24 +115,43 @@ static void complain_unknown(struct campaign_config *config, const char *key, st
     campaign_complain_unknown(&config->complaints, place, "key", key, known, count);
 }
 
+/* A capture or tensor goes where captures are: into every case that has one, else into inputs. */
+static void put_capture(struct campaign_config *config, const char *key, struct campaign_node *value,
+                        struct campaign_place place) {
+    const struct campaign_node *const cases = campaign_node_find(config->root, "cases");
+    bool found = false;
+    for (struct campaign_node *one = cases && cases->kind == CAMPAIGN_LIST ? cases->first : NULL; one;
+         one = one->next) {
+        struct campaign_node *const inputs = campaign_node_find(one, "inputs");
+        struct campaign_node *const copy = campaign_texts_allocate(config->texts, sizeof *copy);
+        if (!copy || !campaign_node_find(inputs, "capture"))
+            continue;
+        *copy = *value;
+        put(inputs, key, copy, place);
+        found = true;
+    }
+    if (!found) {
+        forget(config->root, key);
+        put(section_of(config, config->root, "inputs", place), key, value, place);
+    }
+}
+
 /* A key without dots: a factor, a measure key, a key of the top level, with words a parameter. */
 static void override_bare(struct campaign_config *config, const char *key, struct campaign_node *value,
                           struct campaign_place place, bool words) {
     struct campaign_node *const root = config->root;
     const enum campaign_factor factor = campaign_factor_find(key);
     if (factor == FACTOR_CAPTURE || factor == FACTOR_TENSOR) {
-        forget(root, key);
-        put(config, section_of(config, root, "inputs", place), key, value, place);
+        put_capture(config, key, value, place);
     } else if (factor != FACTOR_NONE) {
         forget(root, key);
-        put(config, section_of(config, root, "matrix", place), key, value, place);
+        put(section_of(config, root, "matrix", place), key, value, place);
     } else if (is_one_of(key, campaign_measure_keys)) {
-        put(config, section_of(config, root, "measure", place), key, value, place);
+        put(section_of(config, root, "measure", place), key, value, place);
     } else if (words && is_parameter(config, key)) {
-        put(config, section_of(config, root, "matrix", place), campaign_texts_format(config->texts, "*.%s", key), value,
-            place);
+        put(section_of(config, root, "matrix", place), campaign_texts_format(config->texts, "*.%s", key), value, place);
     } else if (is_one_of(key, campaign_top_keys) && !words) {
-        put(config, root, key, value, place);
+        put(root, key, value, place);
     } else {
         complain_unknown(config, key, place, words);
     }
@@ -150,14 +167,14 @@ static void override_dotted(struct campaign_config *config, const char *key, con
         campaign_complain(&config->complaints, place, "out of memory");
     } else if (!section) { /* VARIANT.PARAMETER, checked when matrix is read */
         forget(config->root, key);
-        put(config, section_of(config, config->root, "matrix", place), key, value, place);
+        put(section_of(config, config->root, "matrix", place), key, value, place);
     } else if (strcmp(head, "problem") == 0 && strncmp(rest, "mask.", 5) == 0) {
         struct campaign_node *const problem = section_of(config, config->root, head, place);
-        put(config, problem ? section_of(config, problem, "mask", place) : NULL, rest + 5, value, place);
+        put(problem ? section_of(config, problem, "mask", place) : NULL, rest + 5, value, place);
     } else {
         if (strcmp(head, "measure") != 0)
             forget(config->root, rest);
-        put(config, section_of(config, config->root, head, place), rest, value, place);
+        put(section_of(config, config->root, head, place), rest, value, place);
     }
 }
 
@@ -215,9 +232,11 @@ static void read_variable(struct campaign_config *config, const char *variable) 
     for (size_t n = 0; campaign_measure_keys[n]; ++n)
         known[count++] = campaign_texts_format(config->texts, "measure_%s", campaign_measure_keys[n]);
     const char *const near = attn_nearest(name, known, count);
-    if (near)
-        campaign_complain(&config->complaints, place, "unknown variable; did you mean '" PREFIX "%s' (in capitals)?",
-                          near);
+    if (!near)
+        return;
+    for (size_t n = 0; n <= strlen(near); ++n)
+        name[n] = (char)toupper((unsigned char)near[n]);
+    campaign_complain(&config->complaints, place, "unknown variable; did you mean '" PREFIX "%s'?", name);
 }
 
 void campaign_overrides_apply(struct campaign_config *config, const struct campaign_options *options) {
@@ -237,7 +256,7 @@ void campaign_overrides_apply(struct campaign_config *config, const struct campa
         struct campaign_node *const value = campaign_texts_allocate(config->texts, sizeof *value);
         if (value) {
             *value = (struct campaign_node){.kind = CAMPAIGN_SCALAR, .place = place, .text = options->only};
-            put(config, config->root, "only", value, place);
+            put(config->root, "only", value, place);
         }
     }
 }

@@ -45,9 +45,17 @@ struct reading {
     struct campaign_place place; /* of the text as a whole */
 };
 
+/* Maps and lists have no mark of their own: they stand where their first scalar stands. */
 static struct campaign_place place_of(const struct reading *reading, struct fy_node *node,
                                       struct campaign_place otherwise) {
-    struct fy_token *const token = node && fy_node_is_scalar(node) ? fy_node_get_scalar_token(node) : NULL;
+    while (node && !fy_node_is_scalar(node)) {
+        void *cursor = NULL;
+        struct fy_node_pair *const pair = fy_node_is_mapping(node) ? fy_node_mapping_iterate(node, &cursor) : NULL;
+        node = pair                        ? fy_node_pair_key(pair)
+               : fy_node_is_sequence(node) ? fy_node_sequence_iterate(node, &cursor)
+                                           : NULL;
+    }
+    struct fy_token *const token = node ? fy_node_get_scalar_token(node) : NULL;
     const struct fy_mark *const mark = token ? fy_token_start_mark(token) : NULL;
     if (!mark || reading->place.line == 0)
         return otherwise;
@@ -68,15 +76,11 @@ static void convert_list(const struct reading *reading, struct fy_node *from, st
 
 static void convert_map(const struct reading *reading, struct fy_node *from, struct campaign_node *map) {
     void *cursor = NULL;
-    bool first = true;
     for (struct fy_node_pair *pair; (pair = fy_node_mapping_iterate(from, &cursor));) {
         struct fy_node *const key = fy_node_pair_key(pair);
         const struct campaign_place place = place_of(reading, key, map->place);
         size_t length = 0;
         const char *const text = key && fy_node_is_scalar(key) ? fy_node_get_scalar(key, &length) : NULL;
-        if (first && !map->key) /* a map in a list stands where its first key stands */
-            map->place = place;
-        first = false;
         if (!text || length == 0) {
             campaign_complain(reading->complaints, place, "a key must be a name");
             continue;
@@ -99,7 +103,7 @@ static void convert_map(const struct reading *reading, struct fy_node *from, str
     }
 }
 
-/* NULL after a complaint. A list or map has no mark of its own: it stands at `otherwise`. */
+/* NULL after a complaint. What has no mark (nothing, an empty map) stands at `otherwise`. */
 static struct campaign_node *convert(const struct reading *reading, struct fy_node *from,
                                      struct campaign_place otherwise) {
     struct campaign_node *const node = campaign_texts_allocate(reading->complaints->texts, sizeof *node);
