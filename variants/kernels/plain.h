@@ -63,21 +63,20 @@ static inline void plain_dots(const float *query, const float *keys, int64_t str
 }
 
 /* sum[c] += weights[0] * rows[0][c] + weights[1] * rows[1][c] + ..., c < width; rows stand `stride` floats apart.
- * This is both products of attention: weights times values, and a query times transposed keys. Eight rows at a
- * time, because what limits the loop is reading and writing `sum`. */
-static inline void plain_add_rows(float *restrict sum, int64_t width, const float *weights, const float *rows,
-                                  int64_t stride, int64_t count) {
+ * This is both products of attention: weights times values, and a query times transposed keys. Four rows at a time,
+ * because reading and writing `sum` costs as much as reading a row; their products are added up before `sum` is
+ * touched, so that the next four rows need not wait for more than one addition. Not inlined: callers have too many
+ * live variables for the loop to keep its own in registers. */
+__attribute__((noinline, unused)) static void plain_add_rows(float *restrict sum, int64_t width, const float *weights,
+                                                             const float *rows, int64_t stride, int64_t count) {
     int64_t n = 0;
-    for (; n + 8 <= count; n += 8) {
-        const float *const w = weights + n;
-        const float w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6], w7 = w[7];
+    for (; n + 4 <= count; n += 4) {
+        const float w0 = weights[n], w1 = weights[n + 1], w2 = weights[n + 2], w3 = weights[n + 3];
         const float *const r0 = rows + n * stride, *const r1 = r0 + stride, *const r2 = r1 + stride,
-                           *const r3 = r2 + stride, *const r4 = r3 + stride, *const r5 = r4 + stride,
-                           *const r6 = r5 + stride, *const r7 = r6 + stride;
+                           *const r3 = r2 + stride;
 #pragma omp simd
         for (int64_t c = 0; c < width; ++c)
-            sum[c] = sum[c] + w0 * r0[c] + w1 * r1[c] + w2 * r2[c] + w3 * r3[c] + w4 * r4[c] + w5 * r5[c] + w6 * r6[c] +
-                     w7 * r7[c];
+            sum[c] += w0 * r0[c] + w1 * r1[c] + w2 * r2[c] + w3 * r3[c];
     }
     for (; n < count; ++n) {
         const float weight = weights[n];
@@ -86,6 +85,24 @@ static inline void plain_add_rows(float *restrict sum, int64_t width, const floa
         for (int64_t c = 0; c < width; ++c)
             sum[c] += weight * row[c];
     }
+}
+
+/* The greatest of max and `count` scores; NaN scores are passed over. Sixteen running maxima, because compilers turn
+ * one into vector code only where no NaN can occur. */
+static inline float plain_maximum(const float *scores, int64_t count, float max) {
+    float running[16];
+    for (int lane = 0; lane < 16; ++lane)
+        running[lane] = max;
+    int64_t n = 0;
+    for (; n + 16 <= count; n += 16)
+#pragma omp simd
+        for (int lane = 0; lane < 16; ++lane)
+            running[lane] = scores[n + lane] > running[lane] ? scores[n + lane] : running[lane];
+    for (; n < count; ++n)
+        max = scores[n] > max ? scores[n] : max;
+    for (int lane = 0; lane < 16; ++lane)
+        max = running[lane] > max ? running[lane] : max;
+    return max;
 }
 
 /* Turns q . k of keys [first, first + count), all in the row's range, into scores and returns their maximum or
@@ -99,10 +116,7 @@ static inline float plain_scores(const struct attn_row *row, int64_t first, int6
     } else
         for (int64_t n = 0; n < count; ++n)
             scores[n] = attn_score(row, first + n, scores[n]);
-#pragma omp simd reduction(max : max)
-    for (int64_t n = 0; n < count; ++n)
-        max = scores[n] > max ? scores[n] : max;
-    return max;
+    return plain_maximum(scores, count, max);
 }
 
 /* What a row's weights are relative to: exp(score - base). Its maximum, but never -inf, as -inf - -inf is a NaN. */
