@@ -120,7 +120,8 @@ int check_needle_choose(const struct attn_problem *problem, const struct check_n
         else if (near >= outstanding || far >= outstanding)
             plain[plain_count++] = n;
     }
-    if (armed_count > 0)
+    /* Half of the rows that could guard an edge of the mask do; a tile may be lost elsewhere. */
+    if (armed_count > 0 && (plain_count == 0 || bits & 1))
         return armed[check_below(bits, armed_count)];
     return plain_count > 0 ? plain[check_below(bits, plain_count)] : -1;
 }

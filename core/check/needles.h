@@ -24,8 +24,8 @@ struct check_needles {
 void check_needles_place(const struct attn_problem *problem, int64_t b, int64_t key_head, uint64_t seed,
                          struct check_needles *needles);
 
-/* The needle that query (b, h, i) points along, drawn by `bits` among those whose far key it may not read, failing
- * that among all that dominate its row; -1: none does. `near_score` is the score a near key would get alone. */
+/* The needle that query (b, h, i) points along, drawn by `bits` among those that dominate its row, half of the time
+ * among those whose far key it may not read; -1: none does. `near_score` is the score a near key would get alone. */
 int check_needle_choose(const struct attn_problem *problem, const struct check_needles *needles, int64_t b, int64_t h,
                         int64_t i, double near_score, uint64_t bits);
 
