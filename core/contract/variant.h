@@ -5,6 +5,7 @@
 #define CONTRACT_VARIANT_H
 
 #include "contract/execution.h"
+#include "contract/probe.h"
 #include "contract/problem.h"
 
 /* Claims, each of which the checker tests. */
@@ -56,6 +57,7 @@ struct attn_registry {
     int variant_count, level_count;
     const char *const *levels;                  /* ISA levels compiled in, ascending: "baseline", "avx2", ... */
     const struct attn_variant *const *variants; /* [variant_count][level_count], in ladder order */
+    const struct attn_probes *const *probes;    /* [level_count]; NULL: none */
 };
 
 /* The variant `name` compiled for `level`; NULL when there is none. */
