@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
+#include "check/bench.h"
 
-#include "check/exam.h"
+#include <stdlib.h>
 
 /* Room for a copy of out and lse. */
 static enum attn_status provide_kept(struct check_bench *bench, struct attn_error *error) {
@@ -9,6 +9,31 @@ static enum attn_status provide_kept(struct check_bench *bench, struct attn_erro
     const size_t rows = (size_t)problem->batch * (size_t)problem->query_heads * (size_t)problem->query_len;
     bench->kept = malloc(rows * ((size_t)problem->value_dim * attn_type_bytes(problem->type) + sizeof(float)));
     return bench->kept ? ATTN_OK : attn_fail(error, ATTN_NO_MEMORY, "no memory to keep an answer for comparison");
+}
+
+static enum attn_status make_instances(struct check_bench *bench, const struct check_form *form,
+                                       struct attn_error *error) {
+    struct check_form dense = *form, interleaved = *form;
+    dense.layout = CHECK_DENSE;
+    interleaved.layout = CHECK_INTERLEAVED;
+    const enum attn_status status =
+        check_instance_create(&dense, MACHINE_GUARD_END, bench->threads, &bench->ending, error);
+    return status ? status
+                  : check_instance_create(&interleaved, MACHINE_GUARD_START, bench->threads, &bench->starting, error);
+}
+
+static void release_memory(struct check_bench *bench) {
+    check_instance_destroy(bench->ending);
+    check_instance_destroy(bench->starting);
+    bench->ending = bench->starting = NULL;
+    for (int side = 0; side < 2; ++side)
+        machine_buffer_release(&bench->workspace[side]);
+}
+
+enum attn_status check_bench_renew(struct check_bench *bench, struct attn_error *error) {
+    const struct check_form form = bench->ending->form;
+    release_memory(bench);
+    return make_instances(bench, &form, error);
 }
 
 enum attn_status check_bench_create(const struct check_form *form, int threads, struct check_bench **bench,
@@ -21,12 +46,7 @@ enum attn_status check_bench_create(const struct check_form *form, int threads, 
     if (!made)
         return attn_fail(error, ATTN_NO_MEMORY, "no memory for an exam");
     made->threads = threads;
-    struct check_form dense = *form, interleaved = *form;
-    dense.layout = CHECK_DENSE;
-    interleaved.layout = CHECK_INTERLEAVED;
-    enum attn_status status = check_instance_create(&dense, MACHINE_GUARD_END, threads, &made->ending, error);
-    if (!status)
-        status = check_instance_create(&interleaved, MACHINE_GUARD_START, threads, &made->starting, error);
+    enum attn_status status = make_instances(made, form, error);
     if (!status)
         status = check_oracle_create(&made->ending->problem, &made->ending->operands, form->seed, 0, threads,
                                      &made->oracle, error);
@@ -43,11 +63,8 @@ enum attn_status check_bench_create(const struct check_form *form, int threads, 
 void check_bench_destroy(struct check_bench *bench) {
     if (!bench)
         return;
-    check_instance_destroy(bench->ending);
-    check_instance_destroy(bench->starting);
+    release_memory(bench);
     check_oracle_destroy(bench->oracle);
-    for (int side = 0; side < 2; ++side)
-        machine_buffer_release(&bench->workspace[side]);
     free(bench->kept);
     free(bench);
 }

@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
+
+#include "check/bench.h"
 
 enum side { SIDE_ENDING = 0, SIDE_STARTING };
 
@@ -18,6 +20,7 @@ struct exam {
     const struct attn_pass *pass;
     struct attn_execution execution; /* resolved */
     struct check_result *result;
+    bool damaged; /* memory of the bench is no longer what it was */
 };
 
 enum attn_status check_resolve(const struct attn_variant *variant, const struct attn_problem *problem,
@@ -118,6 +121,7 @@ static enum attn_status run_once(struct exam *exam, enum side side, const struct
     const char *damage = check_instance_damage(instance);
     if (!damage)
         damage = workspace_damage(exam, side, &execution);
+    exam->damaged = exam->damaged || damage;
     *fine = damage ? reject(exam, circumstance, damage) : true;
     return ATTN_OK;
 }
@@ -260,6 +264,8 @@ enum attn_status check_exam_on(struct check_bench *bench, const struct attn_vari
         status = examine_short_team(&exam, &fine, error);
     if (!status && fine)
         status = examine_traits(&exam, overrides, &fine, error);
+    if (!status && exam.damaged)
+        status = check_bench_renew(bench, error);
     return status;
 }
 
