@@ -33,6 +33,9 @@ static herr_t keep_first(hid_t stack, void *context) {
 }
 
 void record_hdf5_begin(struct record_hdf5_session *session) {
+    /* After a full disk HDF5 1.10 keeps a file that it could not close, and crashes when it tries again at exit. Every
+     * file here is closed by its user, so there is nothing to do at exit. Has effect before HDF5's first use only. */
+    H5dont_atexit();
     *session = (struct record_hdf5_session){0};
     H5Eget_auto2(H5E_DEFAULT, &session->print, &session->print_context);
     H5Eset_auto2(H5E_DEFAULT, keep_first, session);

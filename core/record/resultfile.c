@@ -252,19 +252,26 @@ static hid_t create_file(const char *path) {
     return file;
 }
 
-static enum attn_status write_file(struct build *build, const char *temporary, struct attn_error *error) {
-    build->file = create_file(temporary);
-    if (build->file < 0)
-        return refuse(build, "cannot create", error);
+static enum attn_status write_file(struct build *build, struct attn_error *error) {
     enum attn_status status = write_root(build) && write_plan(build) ? write_trials(build, error)
                                                                      : refuse(build, "cannot write the plan", error);
     if (status == ATTN_OK && !write_provenance(build))
         status = refuse(build, "cannot write the provenance", error);
     if (H5Fclose(build->file) < 0 && status == ATTN_OK)
         status = refuse(build, "cannot write", error);
-    if (status != ATTN_OK)
-        unlink(temporary);
     return status;
+}
+
+static enum attn_status make_file(struct build *build, const char *temporary, struct attn_error *error) {
+    record_hdf5_begin(&build->session);
+    build->file = create_file(temporary);
+    const enum attn_status status = build->file < 0 ? refuse(build, "cannot create", error) : write_file(build, error);
+    record_hdf5_end(&build->session);
+    if (status != ATTN_OK) {
+        unlink(temporary);
+        return status;
+    }
+    return record_file_replace(temporary, build->path, error);
 }
 
 enum attn_status record_result_build(const char *run_directory, const char *path, struct attn_error *error) {
@@ -278,13 +285,8 @@ enum attn_status record_result_build(const char *run_directory, const char *path
         status = read_facts(&build, error);
     if (status == ATTN_OK)
         status = record_index_build(&build.plan, build.journal_path, &build.index, error);
-    if (status == ATTN_OK) {
-        record_hdf5_begin(&build.session);
-        status = write_file(&build, temporary, error);
-        record_hdf5_end(&build.session);
-    }
     if (status == ATTN_OK)
-        status = record_file_replace(temporary, path, error);
+        status = make_file(&build, temporary, error);
     record_index_release(&build.index);
     record_plan_release(&build.plan);
     record_fields_release(&build.facts);
