@@ -13,7 +13,6 @@ struct online_tile {
 
 /* The state of a tile's rows and the memory to advance it; one thread's. */
 struct online_state {
-    int64_t block_keys;
     struct attn_row *rows; /* [block_queries] */
     float *max, *sum;      /* [block_queries] */
     float *weighted;       /* [block_queries][value_dim] */
@@ -24,7 +23,6 @@ struct online_state {
 static inline struct online_state online_lay_out(const struct attn_problem *problem, int64_t block_queries,
                                                  int64_t block_keys, struct scratch *scratch) {
     return (struct online_state){
-        .block_keys = block_keys,
         .rows = scratch_take(scratch, (size_t)block_queries * sizeof(struct attn_row)),
         .max = scratch_floats(scratch, block_queries),
         .sum = scratch_floats(scratch, block_queries),
@@ -78,14 +76,14 @@ static inline void online_advance(const struct attn_problem *problem, const stru
                                   const struct online_tile *tile, int64_t key_begin, int64_t key_end,
                                   struct online_state *state) {
     const int64_t key_head = tile->h / (problem->query_heads / problem->key_heads);
+    const int64_t block_keys = state->buffers.block_keys;
     int64_t tile_begin, tile_end;
     attn_tile_keys(problem, tile->b, tile->h, tile->first, tile->last, &tile_begin, &tile_end);
     key_begin = plain_max(key_begin, tile_begin);
     key_end = plain_min(key_end, tile_end);
     for (int64_t first = key_begin; first < key_end;) {
-        const int64_t last = plain_min(first / state->block_keys * state->block_keys + state->block_keys, key_end);
-        const struct tile_block block =
-            tile_load(operands, tile->b, key_head, first, last, state->block_keys, &state->buffers);
+        const int64_t last = plain_min(first / block_keys * block_keys + block_keys, key_end);
+        const struct tile_block block = tile_load(operands, tile->b, key_head, first, last, &state->buffers);
         for (int64_t n = 0; n < tile->last - tile->first; ++n)
             online_step(operands, tile, &block, state, n);
         first = last;
@@ -98,6 +96,14 @@ static inline void online_finish(const struct attn_operands *operands, const str
     for (int64_t n = 0; n < tile->last - tile->first; ++n)
         plain_write_row(operands, tile->b, tile->h, tile->first + n, state->max[n], state->sum[n],
                         state->weighted + n * operands->v.shape[3]);
+}
+
+/* The answers of a tile, from all its keys. */
+static inline void online_answer(const struct attn_problem *problem, const struct attn_operands *operands,
+                                 const struct online_tile *tile, struct online_state *state) {
+    online_begin(problem, tile, true, state);
+    online_advance(problem, operands, tile, 0, problem->key_len, state);
+    online_finish(operands, tile, state);
 }
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef KERNELS_TILE_H
 #define KERNELS_TILE_H
 
+#include "contract/variant.h"
 #include "kernels/plain.h"
 #include "kernels/scratch.h"
 
@@ -34,61 +35,108 @@ static inline int64_t tile_block_queries(const struct attn_problem *problem, con
     return plain_min(plain_min(plain_max(fitting, 16), 256), problem->query_len);
 }
 
+/* The parameters of a rung whose only choices are the two block sizes. */
+enum { TILE_BLOCK_QUERIES, TILE_BLOCK_KEYS, TILE_PARAMETER_COUNT };
+
+static const struct attn_parameter tile_parameters[TILE_PARAMETER_COUNT] = {
+    [TILE_BLOCK_QUERIES] = {.name = "block_queries", .min = 1, .max = 4096, .meaning = "queries of a tile"},
+    [TILE_BLOCK_KEYS] = {.name = "block_keys", .min = 1, .max = 4096, .meaning = "keys of a block"},
+};
+
+static inline void tile_resolve(const struct attn_problem *problem, struct attn_execution *execution) {
+    int64_t *const parameters = execution->parameters;
+    if (parameters[TILE_BLOCK_QUERIES] == 0)
+        parameters[TILE_BLOCK_QUERIES] = tile_block_queries(problem, execution);
+    if (parameters[TILE_BLOCK_KEYS] == 0)
+        parameters[TILE_BLOCK_KEYS] = tile_block_keys(problem, execution);
+}
+
+/* Transposing a block pays when this many queries share it. Decided by the problem's queries, not the tile's, so that
+ * a row's arithmetic does not depend on how queries are cut into tiles. */
+#define TILE_TRANSPOSE_QUERIES 8
+
 /* A block of keys and values, f32. */
 struct tile_block {
     int64_t first, last; /* its keys */
-    float *keys;         /* [head_dim][key_stride]: feature by feature, so that a loop over keys is contiguous */
-    int64_t key_stride;  /* at least last - first */
-    const float *values; /* row of key `first` */
+    bool transposed;
+    const float *keys; /* transposed: [head_dim][key_stride], so that a loop over keys is contiguous; else row of key
+                          `first`, rows key_stride apart */
+    int64_t key_stride;
+    const float *values; /* row of key `first`, rows value_stride apart */
     int64_t value_stride;
 };
 
-/* Memory for one block of up to block_keys keys. */
+/* Memory for one block of up to block_keys keys. What is used where it stands needs none. */
 struct tile_buffers {
-    float *keys;   /* [head_dim][block_keys] */
-    float *values; /* [block_keys][value_dim]; only 16-bit values are copied */
-    float *row;    /* [head_dim]; a 16-bit key or query widened */
+    int64_t block_keys;
+    bool transpose;
+    float *keys;   /* [head_dim][block_keys], or a 16-bit block's [block_keys][head_dim] */
+    float *values; /* [block_keys][value_dim] of a 16-bit block */
+    float *row;    /* [head_dim], a 16-bit key or query widened */
 };
 
 static inline struct tile_buffers tile_lay_out(const struct attn_problem *problem, int64_t block_keys,
                                                struct scratch *scratch) {
-    const bool wide = problem->type == ATTN_F32;
+    const bool wide = problem->type == ATTN_F32, transpose = problem->query_len >= TILE_TRANSPOSE_QUERIES;
     return (struct tile_buffers){
-        .keys = scratch_floats(scratch, problem->head_dim * block_keys),
+        .block_keys = block_keys,
+        .transpose = transpose,
+        .keys = wide && !transpose ? NULL : scratch_floats(scratch, problem->head_dim * block_keys),
         .values = wide ? NULL : scratch_floats(scratch, block_keys * problem->value_dim),
         .row = wide ? NULL : scratch_floats(scratch, problem->head_dim),
     };
 }
 
+/* Rows [first, last) of a 16-bit tensor's head, widened into `rows`. */
+static inline void tile_widen(const struct attn_tensor *tensor, int64_t b, int64_t h, int64_t first, int64_t last,
+                              float *rows) {
+    for (int64_t j = first; j < last; ++j)
+        attn_tensor_row_f32(tensor, b, h, j, rows + (j - first) * tensor->shape[3]);
+}
+
 /* Reads keys and values [first, last) of KV head h. */
 static inline struct tile_block tile_load(const struct attn_operands *operands, int64_t b, int64_t h, int64_t first,
-                                          int64_t last, int64_t block_keys, const struct tile_buffers *buffers) {
-    const int64_t head_dim = operands->k.shape[3], value_dim = operands->v.shape[3];
-    for (int64_t j = first; j < last; ++j) {
-        const float *const key = attn_tensor_row_f32(&operands->k, b, h, j, buffers->row);
-        float *const column = buffers->keys + (j - first);
-        for (int64_t c = 0; c < head_dim; ++c)
-            column[c * block_keys] = key[c];
+                                          int64_t last, const struct tile_buffers *buffers) {
+    const struct attn_tensor *const k = &operands->k, *const v = &operands->v;
+    struct tile_block block = {.first = first, .last = last, .transposed = buffers->transpose};
+    if (buffers->transpose) {
+        for (int64_t j = first; j < last; ++j) {
+            const float *const key = attn_tensor_row_f32(k, b, h, j, buffers->row);
+            float *const column = buffers->keys + (j - first);
+            for (int64_t c = 0; c < k->shape[3]; ++c)
+                column[c * buffers->block_keys] = key[c];
+        }
+        block.keys = buffers->keys;
+        block.key_stride = buffers->block_keys;
+    } else if (k->type == ATTN_F32) {
+        block.keys = attn_tensor_row(k, b, h, first);
+        block.key_stride = k->stride[2];
+    } else {
+        tile_widen(k, b, h, first, last, buffers->keys);
+        block.keys = buffers->keys;
+        block.key_stride = k->shape[3];
     }
-    struct tile_block block = {.first = first, .last = last, .keys = buffers->keys, .key_stride = block_keys};
-    if (operands->v.type == ATTN_F32) {
-        block.values = attn_tensor_row(&operands->v, b, h, first);
-        block.value_stride = operands->v.stride[2];
-        return block;
+    if (v->type == ATTN_F32) {
+        block.values = attn_tensor_row(v, b, h, first);
+        block.value_stride = v->stride[2];
+    } else {
+        tile_widen(v, b, h, first, last, buffers->values);
+        block.values = buffers->values;
+        block.value_stride = v->shape[3];
     }
-    for (int64_t j = first; j < last; ++j)
-        attn_tensor_row_f32(&operands->v, b, h, j, buffers->values + (j - first) * value_dim);
-    block.values = buffers->values;
-    block.value_stride = value_dim;
     return block;
 }
 
 /* dots[n] = query . key span.begin + n. */
 static inline void tile_dots(const struct tile_block *block, const float *query, int64_t head_dim,
                              struct plain_span span, float *dots) {
-    memset(dots, 0, (size_t)(span.end - span.begin) * sizeof *dots);
-    plain_add_rows(dots, span.end - span.begin, query, block->keys + (span.begin - block->first), block->key_stride,
-                   head_dim);
+    const int64_t skipped = span.begin - block->first, count = span.end - span.begin;
+    if (!block->transposed) {
+        plain_dots(query, block->keys + skipped * block->key_stride, block->key_stride, count, head_dim, dots);
+        return;
+    }
+    memset(dots, 0, (size_t)count * sizeof *dots);
+    plain_add_rows(dots, count, query, block->keys + skipped, block->key_stride, head_dim);
 }
 
 /* sum += weights times the values of the keys in span; weights[n] belongs to key span.begin + n. */
