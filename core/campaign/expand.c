@@ -117,19 +117,23 @@ static bool store(struct expansion *expansion, const struct campaign_point *poin
     return true;
 }
 
+static bool wanted(const struct expansion *expansion, const struct campaign_point *point) {
+    char label[CAMPAIGN_LABEL_BYTES];
+    if (!expansion->config->only)
+        return true;
+    campaign_point_label(point, expansion->config->registry, label);
+    return regexec(&expansion->only, label, 0, NULL, 0) == 0;
+}
+
 /* One combination of all axes. */
 static void visit(struct expansion *expansion) {
     struct campaign_config *const config = expansion->config;
-    if (++expansion->combinations > CAMPAIGN_MAX_POINTS) {
-        give_up(expansion, "the axes make more than 1000000 points; shorten some lists");
-        return;
-    }
     struct campaign_point point = {
         .form = {.batch = 1, .query_heads = 1, .seed = 1},
         .baseline = -1,
     };
     const struct campaign_capture *capture;
-    char block[RECORD_ID_CHARS + 1], label[CAMPAIGN_LABEL_BYTES];
+    char block[RECORD_ID_CHARS + 1];
     apply_choices(expansion, &point);
     if (!apply_capture(expansion, &point, &capture))
         return;
@@ -139,20 +143,18 @@ static void visit(struct expansion *expansion) {
         ++expansion->plan->left_out_threads;
         return;
     }
-    campaign_point_label(&point, config->registry, label);
-    if (campaign_excluded(config, &point) || (config->only && regexec(&expansion->only, label, 0, NULL, 0) != 0)) {
+    if (campaign_excluded(config, &point) || !wanted(expansion, &point)) {
         ++expansion->plan->left_out_excluded;
         return;
     }
     bool added;
-    campaign_point_identify(&point, config->registry);
+    campaign_point_identify(&point, config->registry, block);
     if (campaign_ids_add(&expansion->points, point.id, 0, &added) < 0) {
         give_up(expansion, "out of memory");
         return;
     }
     if (!added) /* max may equal a number listed beside it; a tied parameter may not concern the variant */
         return;
-    campaign_block_identify(&point, block);
     const int64_t number = campaign_ids_add(&expansion->blocks, block, (int64_t)expansion->blocks.count, &added);
     point.block = (int)number;
     if (number < 0) {
@@ -180,21 +182,25 @@ static bool concerns(const struct expansion *expansion, const struct campaign_di
     return true;
 }
 
-static void walk(struct expansion *expansion, size_t depth) {
+/* Every combination; the first walk only counts them, so that too many are refused before any work is done. */
+static void walk(struct expansion *expansion, size_t depth, bool counting) {
     if (depth == expansion->dimension_count) {
-        visit(expansion);
+        if (!counting)
+            visit(expansion);
+        else if (++expansion->combinations > CAMPAIGN_MAX_POINTS)
+            give_up(expansion, "the axes make more than 1000000 points; shorten some lists");
         return;
     }
     const struct campaign_dimension *const dimension = expansion->dimensions[depth];
     if (!concerns(expansion, dimension)) {
-        walk(expansion, depth + 1);
+        walk(expansion, depth + 1, counting);
         return;
     }
     for (size_t row = 0; row < dimension->length && !expansion->failed; ++row) {
         for (size_t n = 0; n < dimension->axis_count; ++n)
             expansion->choices[expansion->choice_count++] =
                 (struct campaign_choice){&dimension->axes[n], &dimension->axes[n].values[row]};
-        walk(expansion, depth + 1);
+        walk(expansion, depth + 1, counting);
         expansion->choice_count -= dimension->axis_count;
     }
 }
@@ -218,65 +224,8 @@ static void expand_case(struct expansion *expansion, const struct campaign_case 
         return;
     }
     sort_dimensions(expansion);
-    walk(expansion, 0);
-}
-
-/* Stable by block: combinations of one block may come apart when axes are tied. */
-static bool gather_blocks(struct campaign_plan *plan, size_t block_count) {
-    struct campaign_point *const sorted = malloc((plan->point_count + 1) * sizeof *sorted);
-    size_t *const next = calloc(block_count + 1, sizeof *next);
-    int *const rank = malloc((block_count + 1) * sizeof *rank);
-    const bool good = sorted && next && rank;
-    for (size_t n = 0; good && n < plan->point_count; ++n)
-        ++next[plan->points[n].block + 1];
-    plan->block_count = 0;
-    for (size_t b = 0; good && b < block_count; ++b) { /* blocks without points are left out of the count */
-        rank[b] = (int)plan->block_count;
-        plan->block_count += next[b + 1] > 0;
-        next[b + 1] += next[b];
-    }
-    for (size_t n = 0; good && n < plan->point_count; ++n) {
-        struct campaign_point *const place = &sorted[next[plan->points[n].block]++];
-        *place = plan->points[n];
-        place->block = rank[place->block];
-    }
-    free(next);
-    free(rank);
-    if (good) {
-        free(plan->points);
-        plan->points = sorted;
-    } else {
-        free(sorted);
-    }
-    return good;
-}
-
-/* The baseline of a point: one thread, same inputs, same ISA level; of several the one most alike. */
-static void find_baselines(const struct campaign_config *config, struct campaign_plan *plan) {
-    plan->baseline = config->baseline;
-    for (size_t first = 0, last; first < plan->point_count; first = last) {
-        for (last = first; last < plan->point_count && plan->points[last].block == plan->points[first].block;)
-            ++last;
-        for (size_t n = first; n < last && config->baseline; ++n) {
-            struct campaign_point *const point = &plan->points[n];
-            int best = 0;
-            for (size_t m = first; m < last; ++m) {
-                const struct campaign_point *const other = &plan->points[m];
-                if (other->threads != 1 || strcmp(other->variant, config->baseline) != 0 ||
-                    strcmp(other->isa, point->isa) != 0)
-                    continue;
-                bool automatic = true;
-                for (int p = 0; p < ATTN_MAX_PARAMETERS; ++p)
-                    automatic &= other->overrides[p] == 0;
-                const int likeness = 1 + 4 * (other->cold == point->cold) + 2 * automatic +
-                                     (strcmp(other->placement, point->placement) == 0);
-                if (likeness > best) {
-                    best = likeness;
-                    point->baseline = (int)m;
-                }
-            }
-        }
-    }
+    walk(expansion, 0, true);
+    walk(expansion, 0, false);
 }
 
 static void complain_empty(const struct expansion *expansion) {
@@ -300,10 +249,10 @@ void campaign_expand(struct campaign_config *config, struct campaign_plan *plan)
     campaign_feasibility_close(&expansion.feasibility);
     if (config->complaints.count == 0 && plan->point_count == 0)
         complain_empty(&expansion);
-    if (config->complaints.count == 0 && !gather_blocks(plan, expansion.blocks.count))
+    if (config->complaints.count == 0 && !campaign_blocks_gather(plan, expansion.blocks.count))
         give_up(&expansion, "out of memory");
     if (config->complaints.count == 0)
-        find_baselines(config, plan);
+        campaign_baselines_find(plan, config->baseline);
     campaign_ids_release(&expansion.points);
     campaign_ids_release(&expansion.blocks);
     if (config->only)

@@ -42,44 +42,50 @@ void campaign_parameters_text(const struct campaign_point *point, const struct a
         append(text, CAMPAIGN_PARAMETERS_BYTES, &used, "auto", "", "");
 }
 
-/* "name=value;" of every factor in [first, last) that differs from a blank point's. Terms of the mask are in its text;
- * a capture is known by its content, not by where it lies. */
-static void canonical_text(const struct campaign_point *point, int first, int last, char *text, size_t text_bytes,
-                           size_t *used) {
-    const struct campaign_point blank = {.variant = ""};
+/* Whether a blank point has the same value; masks are told by their text. */
+static bool is_blank(enum campaign_factor factor, const struct campaign_value *value) {
+    const struct campaign_point blank = {.variant = NULL};
+    const struct campaign_value none = campaign_factor_get(&blank, factor);
+    if (campaign_factor_info(factor)->kind == FACTOR_NAME)
+        return value->text == none.text || (value->text && none.text && strcmp(value->text, none.text) == 0);
+    return campaign_factor_info(factor)->kind != FACTOR_FORM && value->integer == none.integer &&
+           value->real == none.real;
+}
+
+/* Appends "name=value;" of every factor in [first, last) that differs from a blank point's, so that a factor added to
+ * the table one day changes no id of today. Terms of the mask are in its text; a capture is known by its content, not
+ * by where it lies. */
+static void append_canonical(const struct campaign_point *point, int first, int last, char *text, size_t text_bytes,
+                             size_t *used) {
     for (int n = first; n < last; ++n) {
         const enum campaign_factor factor = (enum campaign_factor)n;
         const struct campaign_factor_info *const info = campaign_factor_info(factor);
-        char own[512], usual[512];
+        char own[512];
         if (info->home == HOME_MASK)
             continue;
         struct campaign_value value = campaign_factor_get(point, factor);
-        const struct campaign_value none = campaign_factor_get(&blank, factor);
+        if (is_blank(factor, &value))
+            continue;
         if (factor == FACTOR_CAPTURE)
             value.text = point->capture_digest;
         campaign_value_text(factor, &value, own, sizeof own);
-        campaign_value_text(factor, &none, usual, sizeof usual);
-        if (strcmp(own, usual) == 0)
+        if (info->kind == FACTOR_FORM && strcmp(own, "none") == 0)
             continue;
         append(text, text_bytes, used, info->name, "=", own);
         append(text, text_bytes, used, ";", "", "");
     }
 }
 
-void campaign_point_identify(struct campaign_point *point, const struct attn_registry *registry) {
-    char text[4096], parameters[CAMPAIGN_PARAMETERS_BYTES];
+void campaign_point_identify(struct campaign_point *point, const struct attn_registry *registry,
+                             char block[RECORD_ID_CHARS + 1]) {
+    char text[4096] = "", parameters[CAMPAIGN_PARAMETERS_BYTES];
     size_t used = 0;
-    canonical_text(point, 0, FACTOR_COUNT, text, sizeof text, &used);
+    append_canonical(point, 0, FACTOR_VARIANT, text, sizeof text, &used);
+    record_id(text, block);
+    append_canonical(point, FACTOR_VARIANT, FACTOR_COUNT, text, sizeof text, &used);
     campaign_parameters_text(point, campaign_variant_any(registry, point->variant), parameters);
     append(text, sizeof text, &used, "parameters=", parameters, ";");
     record_id(text, point->id);
-}
-
-void campaign_block_identify(const struct campaign_point *point, char id[RECORD_ID_CHARS + 1]) {
-    char text[4096] = "";
-    size_t used = 0;
-    canonical_text(point, 0, FACTOR_VARIANT, text, sizeof text, &used);
-    record_id(text, id);
 }
 
 /* name=VALUE, or the value alone where it speaks for itself. */

@@ -12,10 +12,10 @@ void campaign_point_complete(struct campaign_point *point);
 #define CAMPAIGN_PARAMETERS_BYTES 1024
 void campaign_parameters_text(const struct campaign_point *point, const struct attn_variant *variant, char *text);
 
-/* Sets point->id from every factor that is not at its default: it depends on nothing but the point itself. */
-void campaign_point_identify(struct campaign_point *point, const struct attn_registry *registry);
-/* The same for what the points of a block share. */
-void campaign_block_identify(const struct campaign_point *point, char id[RECORD_ID_CHARS + 1]);
+/* Sets point->id from every factor that is not at its default: it depends on nothing but the point itself. `block`
+ * is the same for what the points of a block share. */
+void campaign_point_identify(struct campaign_point *point, const struct attn_registry *registry,
+                             char block[RECORD_ID_CHARS + 1]);
 
 /* Ids and a number each. */
 struct campaign_ids {
@@ -25,6 +25,13 @@ struct campaign_ids {
 /* The number under `id`, which becomes `number` when the id is new (*added tells); -1: out of memory. */
 int64_t campaign_ids_add(struct campaign_ids *ids, const char *id, int64_t number, bool *added);
 void campaign_ids_release(struct campaign_ids *ids);
+
+/* Brings the points of each block together, in the order in which blocks first appear, and numbers the blocks anew.
+ * False: out of memory. */
+bool campaign_blocks_gather(struct campaign_plan *plan, size_t block_count);
+/* Sets every point's baseline: the point of variant `baseline` (NULL: none) at one thread with the same inputs and ISA
+ * level; of several the one with the same cache state, automatic parameters, the same placement, in this order. */
+void campaign_baselines_find(struct campaign_plan *plan, const char *baseline);
 
 /* Fills plan->order: in every invocation blocks are shuffled, and points inside their block. */
 enum attn_status campaign_plan_shuffle(struct campaign_plan *plan, struct attn_error *error);
