@@ -164,39 +164,63 @@ static bool append_all(struct cli_case_list *list) {
     return true;
 }
 
-/* Which pairs of values of two factors some kept case has; one set for each variant, level and type. */
+/* Which values, and which pairs of values of two factors, the kept cases have. */
 enum { FACTORS = 5, VALUES = 32 };
 struct pairs {
-    uint8_t seen[FACTORS][FACTORS][VALUES][VALUES];
+    uint8_t seen[FACTORS][FACTORS][VALUES][VALUES]; /* two factors: of a level and type, by whatever variant */
+};
+struct singles {
+    uint8_t seen[FACTORS][VALUES]; /* of a variant, level and type */
 };
 _Static_assert((int)SIZE_COUNT <= VALUES && (int)MASK_COUNT <= VALUES && (int)CHECK_PATTERN_COUNT <= VALUES,
                "a factor has more values than a set of pairs holds");
 
-/* Whether the case has a pair that no case before it had; notes all its pairs. */
-static bool adds_pair(struct pairs *pairs, const struct cli_case *item) {
+/* Whether the case has a value or pair that no kept case had; notes all of them. */
+static bool adds_something(struct pairs *pairs, struct singles *singles, const struct cli_case *item) {
     const int values[FACTORS] = {item->size, item->mask, item->pattern, item->threads, item->small_tiles};
     bool added = false;
-    for (int a = 0; a < FACTORS; ++a)
-        for (int b = a + 1; b < FACTORS; ++b) {
-            uint8_t *const seen = &pairs->seen[a][b][values[a]][values[b]];
-            added |= !*seen;
-            *seen = 1;
-        }
+    for (int a = 0; a < FACTORS; ++a) {
+        added |= !singles->seen[a][values[a]];
+        for (int b = a + 1; b < FACTORS; ++b)
+            added |= !pairs->seen[a][b][values[a]][values[b]];
+    }
+    for (int a = 0; added && a < FACTORS; ++a) {
+        singles->seen[a][values[a]] = 1;
+        for (int b = a + 1; b < FACTORS; ++b)
+            pairs->seen[a][b][values[a]][values[b]] = 1;
+    }
     return added;
 }
 
-static bool keep_pairs(struct cli_case_list *list) {
-    const int levels = list->registry->level_count;
-    struct pairs *const sets = calloc((size_t)list->registry->variant_count * levels * TYPE_COUNT, sizeof *sets);
-    size_t kept = 0;
-    for (size_t i = 0; sets && i < list->count; ++i) {
-        const struct cli_case item = list->cases[i];
-        if (adds_pair(&sets[(item.variant * levels + item.level) * TYPE_COUNT + item.type], &item))
-            list->cases[kept++] = item;
+/* The cases of one form are offered in an order that begins elsewhere in every form: else the first variant would meet
+ * all the pairs. */
+static bool keep_sample(struct cli_case_list *list) {
+    const size_t levels = (size_t)list->registry->level_count;
+    struct pairs *const pairs = calloc(levels * TYPE_COUNT, sizeof *pairs);
+    struct singles *const singles =
+        calloc((size_t)list->registry->variant_count * levels * TYPE_COUNT, sizeof *singles);
+    bool *const kept = calloc(list->count + 1, sizeof *kept);
+    const bool ready = pairs && singles && kept;
+    for (size_t first = 0, form = 0, next; ready && first < list->count; first = next, ++form) {
+        for (next = first + 1; next < list->count && cli_case_same_form(&list->cases[first], &list->cases[next]);)
+            ++next;
+        const size_t count = next - first;
+        for (size_t n = 0; n < count; ++n) {
+            const size_t index = first + (form * 7 + n) % count;
+            const struct cli_case *const item = &list->cases[index];
+            const size_t place = item->level * TYPE_COUNT + item->type;
+            kept[index] = adds_something(&pairs[place], &singles[item->variant * levels * TYPE_COUNT + place], item);
+        }
     }
-    list->count = kept;
-    free(sets);
-    return sets != NULL;
+    size_t count = 0;
+    for (size_t i = 0; ready && i < list->count; ++i)
+        if (kept[i])
+            list->cases[count++] = list->cases[i];
+    list->count = count;
+    free(pairs);
+    free(singles);
+    free(kept);
+    return ready;
 }
 
 static enum attn_status keep_matching(struct cli_case_list *list, const char *only, struct attn_error *error) {
@@ -227,7 +251,7 @@ enum attn_status cli_cases_list(const struct attn_registry *registry, const char
                                 struct cli_case_list *list, struct attn_error *error) {
     *list = (struct cli_case_list){.registry = registry};
     enum attn_status status = ATTN_OK;
-    if (!append_all(list) || (quick && !keep_pairs(list)))
+    if (!append_all(list) || (quick && !keep_sample(list)))
         status = attn_fail(error, ATTN_NO_MEMORY, "no memory for the list of cases");
     if (status == ATTN_OK && only)
         status = keep_matching(list, only, error);

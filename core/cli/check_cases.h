@@ -21,8 +21,9 @@ struct cli_case_list {
 };
 
 /* Cases of one bench stand together. `only`: an extended regular expression on labels, or NULL. `quick`: a sample in
- * which every variant meets, on every ISA level and type, each pair of values of two other factors.
- * ATTN_INVALID: `only` is no regular expression, or matches nothing. */
+ * which, on every ISA level and type, each variant meets every size, mask, pattern, thread count and tile size, and
+ * some variant meets each pair of them that the whole list has. ATTN_INVALID: `only` is no regular expression, or
+ * matches nothing. */
 enum attn_status cli_cases_list(const struct attn_registry *registry, const char *only, bool quick,
                                 struct cli_case_list *list, struct attn_error *error);
 void cli_cases_release(struct cli_case_list *list);

@@ -13,11 +13,11 @@
 
 #define DEFAULT_TIMEOUT_S 20.0
 
-/* A reason that several cases of a variant were skipped for, or one finding. */
+/* A reason that cases were skipped for, or one finding. */
 struct remark {
-    int variant;
     char *text;
     size_t count;
+    bool *of; /* [variant_count]: variants it is about; NULL for findings */
 };
 
 struct check {
@@ -35,25 +35,32 @@ struct check {
 
 enum { MAX_FINDINGS = 10 };
 
-static void remember(struct remark **remarks, size_t *count, int variant, char *text) {
-    struct remark *const grown = realloc(*remarks, (*count + 1) * sizeof *grown);
+/* Keeps `text`, which becomes the list's own. NULL: no memory, and the remark is lost. */
+static struct remark *remember(struct remark **remarks, size_t *count, char *text) {
+    struct remark *const grown = text ? realloc(*remarks, (*count + 1) * sizeof *grown) : NULL;
     if (!grown) {
         free(text);
-        return;
+        return NULL;
     }
     *remarks = grown;
-    grown[(*count)++] = (struct remark){.variant = variant, .text = text, .count = 1};
+    grown[*count] = (struct remark){.text = text};
+    return &grown[(*count)++];
 }
 
 static void remember_skip(struct check *check, int variant, const char *reason) {
-    for (size_t i = 0; i < check->skip_count; ++i)
-        if (check->skips[i].variant == variant && !strcmp(check->skips[i].text, reason)) {
-            ++check->skips[i].count;
+    struct remark *found = NULL;
+    for (size_t i = 0; i < check->skip_count && !found; ++i)
+        if (!strcmp(check->skips[i].text, reason))
+            found = &check->skips[i];
+    if (!found) {
+        found = remember(&check->skips, &check->skip_count, strdup(reason));
+        if (!found)
             return;
-        }
-    char *const text = strdup(reason);
-    if (text)
-        remember(&check->skips, &check->skip_count, variant, text);
+        found->of = calloc((size_t)check->list.registry->variant_count, sizeof *found->of);
+    }
+    ++found->count;
+    if (found->of)
+        found->of[variant] = true;
 }
 
 static void remember_finding(struct check *check, size_t index, const char *kind, const char *reason) {
@@ -64,7 +71,7 @@ static void remember_finding(struct check *check, size_t index, const char *kind
     char label[CLI_CASE_LABEL_BYTES], *text = NULL;
     cli_case_label(&check->list, index, label);
     if (asprintf(&text, "%s %s: %s\n    reproduce: attnbench check --only '^%s$'", kind, label, reason, label) >= 0)
-        remember(&check->findings, &check->finding_count, item->variant, text);
+        remember(&check->findings, &check->finding_count, text);
 }
 
 static void count_case(struct check *check, size_t index, enum cli_case_code code, const char *reason) {
@@ -161,6 +168,25 @@ static enum attn_status examine_all(struct check *check, const struct supervise_
     return ATTN_OK;
 }
 
+/* The variants are named where they are few. */
+static void print_skip(const struct check *check, const struct remark *skip) {
+    enum { NAMED = 6 };
+    const struct attn_registry *const registry = check->list.registry;
+    int variants = 0;
+    for (int i = 0; skip->of && i < registry->variant_count; ++i)
+        variants += skip->of[i];
+    printf("SKIPPED  %zu cases: %s (", skip->count, skip->text);
+    if (variants > NAMED)
+        printf("%d variants", variants);
+    const char *separator = "";
+    for (int i = 0; skip->of && variants <= NAMED && i < registry->variant_count; ++i)
+        if (skip->of[i]) {
+            printf("%s%s", separator, campaign_variant_at(registry, i)->name);
+            separator = ", ";
+        }
+    printf(")\n");
+}
+
 static void print_result(const struct check *check) {
     static const char *const names[CLI_CASE_CODE_COUNT] = {"accepted", "weak", "skipped", "rejected", "failed"};
     struct cli_table table = {0};
@@ -183,8 +209,7 @@ static void print_result(const struct check *check) {
     cli_table_print(&table);
     printf("\nweak: accepted, but no checked row would have noticed its heaviest key missing\n");
     for (size_t i = 0; i < check->skip_count; ++i)
-        printf("SKIPPED  %s, %zu cases: %s\n", campaign_variant_at(check->list.registry, check->skips[i].variant)->name,
-               check->skips[i].count, check->skips[i].text);
+        print_skip(check, &check->skips[i]);
     for (size_t i = 0; i < check->finding_count; ++i)
         printf("%s\n", check->findings[i].text);
     for (int variant = 0; variant < variants; ++variant) {
@@ -196,8 +221,10 @@ static void print_result(const struct check *check) {
 }
 
 static void release(struct check *check) {
-    for (size_t i = 0; i < check->skip_count; ++i)
+    for (size_t i = 0; i < check->skip_count; ++i) {
         free(check->skips[i].text);
+        free(check->skips[i].of);
+    }
     for (size_t i = 0; i < check->finding_count; ++i)
         free(check->findings[i].text);
     free(check->skips);
@@ -219,6 +246,7 @@ int cli_check(const struct cli_call *call) {
     struct check check = {.call = call};
     struct attn_error error = {.message = ""};
     const struct supervise_stop *const stop = cli_watch_signals();
+    setenv("OMP_WAIT_POLICY", "passive", 0); /* nothing is timed: threads that wait must not take CPUs from others */
     enum attn_status status =
         cli_cases_list(call->registry, call->arguments.only, call->arguments.quick, &check.list, &error);
     if (status != ATTN_OK)

@@ -22,6 +22,20 @@ static bool factor_varies(const struct campaign_plan *plan, enum campaign_factor
     return false;
 }
 
+/* A size that is its partner's in every point says nothing more. */
+static bool follows_partner(const struct campaign_plan *plan, enum campaign_factor factor) {
+    if (factor != FACTOR_KEY_HEADS && factor != FACTOR_KEY_LEN && factor != FACTOR_VALUE_DIM)
+        return false;
+    for (size_t i = 0; i < plan->point_count; ++i) {
+        const struct check_form *const form = &plan->points[i].form;
+        if ((factor == FACTOR_KEY_HEADS && form->key_heads != form->query_heads) ||
+            (factor == FACTOR_KEY_LEN && form->key_len != form->query_len) ||
+            (factor == FACTOR_VALUE_DIM && form->value_dim != form->head_dim))
+            return false;
+    }
+    return true;
+}
+
 enum attn_status cli_run_view_open(const char *run_directory, const struct attn_registry *registry,
                                    struct cli_run_view *view, struct attn_error *error) {
     *view = (struct cli_run_view){.registry = registry};
@@ -36,7 +50,8 @@ enum attn_status cli_run_view_open(const char *run_directory, const struct attn_
         return status;
     }
     for (int factor = 0; factor < FACTOR_COUNT; ++factor)
-        view->varies[factor] = campaign_factor_info(factor)->home != HOME_MASK && factor_varies(view->plan, factor);
+        view->varies[factor] = campaign_factor_info(factor)->home != HOME_MASK && factor_varies(view->plan, factor) &&
+                               !follows_partner(view->plan, factor);
     for (size_t i = 0; i < view->plan->point_count; ++i)
         for (int n = 0; n < ATTN_MAX_PARAMETERS; ++n)
             view->parameters_vary |= view->plan->points[i].overrides[n] != 0;
