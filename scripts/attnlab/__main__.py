@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: python -m attnlab, or attnlab."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,32 @@ import typer
 
 from attnlab import newvariant
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or their results.h5")]
+
+
+class Format(StrEnum):
+    MARKDOWN = "md"
+    CSV = "csv"
+
+
+def _refuse(error: object) -> typer.Exit:
+    typer.echo(f"attnlab: {error}", err=True)
+    return typer.Exit(2)
+
+
+def _read(where: list[Path]) -> list:
+    """All runs, or a refusal: two of one name would overwrite each other's files."""
+    from attnlab import results
+
+    try:
+        runs = [results.read(path) for path in where]
+    except results.Unreadable as error:
+        raise _refuse(error) from error
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        raise _refuse("two of these runs have the same name; give them one at a time")
+    return runs
 
 
 @app.callback()
@@ -16,9 +42,42 @@ def attnlab() -> None:
     """Looks at what attnbench measured."""
 
 
-def _refuse(error: Exception) -> typer.Exit:
-    typer.echo(f"attnlab: {error}", err=True)
-    return typer.Exit(2)
+@app.command()
+def tables(
+    where: Runs,
+    form: Annotated[Format, typer.Option("--format", help="for people, or for programs")] = Format.MARKDOWN,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory to write NAME.md into")] = None,
+) -> None:
+    """Prints a table of each run, every point a row; with -o writes it."""
+    from attnlab import tables as writer
+
+    for run in _read(where):
+        text = writer.markdown(run) if form is Format.MARKDOWN else writer.comma_separated(run)
+        if output is None:
+            typer.echo(text, nl=False)
+            continue
+        output.mkdir(parents=True, exist_ok=True)
+        path = output / f"{run.name}.{form.value}"
+        path.write_text(text)
+        typer.echo(path)
+
+
+@app.command()
+def figures(
+    where: Runs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="the directory to write into")] = Path(),
+) -> None:
+    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed."""
+    runs = _read(where)
+    from attnlab import figures as drawer
+
+    for run in runs:
+        written = drawer.write(run, output)
+        for path in written:
+            typer.echo(path)
+        if not written:
+            typer.echo(f"attnlab: {run.path} holds no measured point to draw", err=True)
+            raise typer.Exit(2)
 
 
 @app.command("new-variant")

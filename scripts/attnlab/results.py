@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run as its result file tells it. Schema: results/README.md."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import comb, isnan
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from attnlab import ROOT
+
+SCHEMA, SCHEMA_VERSION = "attnbench-results", 1
+STATUSES = ("MEASURED", "SKIPPED", "REJECTED", "FAILED")  # a point shows the worst of its invocations
+NOT_FACTORS = {"point_id", "capture_digest", "label", "baseline", "flops", "min_bytes", "memory_bytes", "live_pairs",
+               "block"}  # fmt: skip
+IDENTITY = ("variant", "isa", "threads", "placement", "cache", "parameters")  # what answers; the rest is the problem
+
+
+class Unreadable(Exception):  # noqa: N818 - the text says what is wrong and what would be right
+    """Not a result file that this program understands."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median, and the order statistics [low, high] around it that cover the true one with probability `coverage`."""
+
+    median: float
+    low: float
+    high: float
+    coverage: float
+    count: int
+
+
+def estimate_median(values, confidence: float = 0.95) -> Estimate:
+    """The narrowest symmetric rank interval that covers at least `confidence`, by exact binomial ranks; [min, max] and
+    what it really covers when even that is less: 3 values 75 %, 6 values 96.9 %."""
+    ordered = np.sort(np.asarray(values, float))
+    count = len(ordered)
+
+    def coverage(dropped: int) -> float:
+        return 1 - 2 * sum(comb(count, k) for k in range(dropped + 1)) / 2**count
+
+    dropped = max((d for d in range((count + 1) // 2) if coverage(d) >= confidence), default=0)
+    return Estimate(
+        float(np.median(ordered)),
+        float(ordered[dropped]),
+        float(ordered[count - 1 - dropped]),
+        max(0.0, coverage(dropped)),
+        count,
+    )
+
+
+@dataclass
+class Point:
+    """One row: a variant on a problem at a place, and what came of it over all invocations."""
+
+    id: str
+    label: str
+    factors: dict
+    flops: float
+    baseline: "Point | None" = None
+    status: str = "PENDING"
+    reason: str = ""
+    timing_notes: tuple[str, ...] = ()
+    timing_valid: bool = True
+    time_ns: Estimate | None = None
+    checks: dict = field(default_factory=dict)  # of the invocation with the largest error
+    workspace_bytes: int = 0
+
+    @property
+    def gflop_per_s(self) -> float | None:
+        return self.flops / self.time_ns.median if self.time_ns else None
+
+    @property
+    def speedup(self) -> float | None:
+        return self.baseline.time_ns.median / self.time_ns.median if self.time_ns and self.baseline_ns else None
+
+    @property
+    def baseline_ns(self) -> float | None:
+        return self.baseline.time_ns.median if self.baseline and self.baseline.time_ns else None
+
+
+@dataclass
+class Run:
+    """Everything a table or figure says about a run comes from its file."""
+
+    path: Path
+    root: dict
+    plan: dict
+    provenance: dict
+    points: list[Point]
+
+    @property
+    def name(self) -> str:
+        return self.plan.get("name") or "run"
+
+    @property
+    def id(self) -> str:
+        """From the file alone: its name, when its first trial began, what was planned."""
+        date = "".join(c for c in self.root.get("date", "unknown").split(".")[0] if c.isalnum())
+        return f"{self.name}-{date}-{self.root.get('plan_hash', '')[:8]}"
+
+    @property
+    def commit(self) -> str:
+        dirty = {"yes": ", with uncommitted changes", "no": ""}.get(self.provenance.get("git_dirty"), ", state unknown")
+        return self.provenance.get("git_commit", "unknown")[:12] + dirty
+
+    @property
+    def machine(self) -> str:
+        cores = self.provenance.get("cores")
+        return self.provenance.get("cpu_model", "unknown CPU") + (f", {cores} cores" if cores else "")
+
+    @property
+    def config(self) -> str:
+        """Relative to the checkout, or its name alone: where a home directory lies is nobody's business."""
+        path = Path(self.plan.get("config_path", ""))
+        return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name or "command line"
+
+    @property
+    def invocations(self) -> int:
+        return int(self.plan.get("invocations", 0))
+
+    @cached_property
+    def factor_names(self) -> list[str]:
+        return list(self.points[0].factors) if self.points else []
+
+    def values(self, factor: str) -> list:
+        """Distinct values, in plan order."""
+        return list(dict.fromkeys(p.factors[factor] for p in self.points))
+
+    @cached_property
+    def fixed(self) -> dict:
+        return {f: self.values(f)[0] for f in self.factor_names if len(self.values(f)) == 1}
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """Factors that tell rows apart: the problem's, then the variant, then where it ran. One that another already
+        tells (key_len beside query_len, sizes beside a captured tensor) is left out."""
+        changing = [f for f in self.factor_names if f not in self.fixed]
+        kept = []
+        for factor in sorted(changing, key=lambda f: f in IDENTITY):
+            if factor in IDENTITY or not any(self.determines(other, factor) for other in kept):
+                kept.append(factor)
+        return kept
+
+    def determines(self, one: str, other: str) -> bool:
+        """Whether equal values of `one` always stand beside equal values of `other`."""
+        return len({(p.factors[one], p.factors[other]) for p in self.points}) == len(self.values(one))
+
+
+def _plain(value):
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _attributes(item) -> dict:
+    return {name: _plain(value) for name, value in item.attrs.items()}
+
+
+def _columns(group) -> dict[str, list]:
+    return {name: [_plain(v) for v in group[name][()]] for name in group}
+
+
+def _finish(point: Point, trials: list[dict]) -> None:
+    """Sums up the trials of a point; numbers of time only where every invocation was measured."""
+    worst = max(trials, key=lambda t: STATUSES.index(t["status"]))
+    point.status, point.reason = worst["status"], worst["reason"]
+    measured = [t for t in trials if t["status"] == "MEASURED"]
+    point.timing_valid = all(t["timing_valid"] for t in measured)
+    point.timing_notes = tuple(dict.fromkeys(t["timing_reason"] for t in measured if t["timing_reason"]))
+    point.workspace_bytes = max(t["workspace_bytes"] for t in trials)
+    judged = [t for t in trials if t["status"] in ("MEASURED", "REJECTED")]
+    if judged:  # a fraction that is not a number is worse than any
+        shown = max(judged, key=lambda t: (isnan(t["check_bound_fraction"]), t["check_bound_fraction"]))
+        point.checks = {n.removeprefix("check_"): v for n, v in shown.items() if n.startswith("check_")}
+    if point.status == "MEASURED":
+        point.time_ns = estimate_median([t["median_ns"] for t in measured])
+
+
+def read(where: Path) -> Run:
+    """Of a run directory, or of a result file."""
+    path = where / "results.h5" if where.is_dir() else where
+    if not path.is_file():
+        raise Unreadable(f"{path} is not there; finish the run with 'attnbench resume', or 'attnbench rebuild' it")
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(path, file)
+    except (OSError, KeyError) as error:
+        raise Unreadable(f"{path} is not a result file of attnbench: {error}") from error
+
+
+def _read(path: Path, file: h5py.File) -> Run:
+    root = _attributes(file)
+    if root.get("schema") != SCHEMA or root.get("schema_version") != SCHEMA_VERSION:
+        found = f"{root.get('schema', 'none')} {root.get('schema_version', '')}".strip()
+        raise Unreadable(f"{path} has schema {found}; this program reads {SCHEMA} {SCHEMA_VERSION}")
+    plan, trial = _columns(file["plan"]), _columns(file["trial"])
+    factors = [name for name in plan if name not in NOT_FACTORS]
+    points = [
+        Point(plan["point_id"][n], plan["label"][n], {f: plan[f][n] for f in factors}, plan["flops"][n])
+        for n in range(len(plan["point_id"]))
+    ]
+    by_id = {p.id: p for p in points}
+    for point, baseline in zip(points, plan["baseline"], strict=True):
+        point.baseline = by_id.get(baseline)
+    trials: dict[str, list[dict]] = {}
+    for n, point_id in enumerate(trial["point_id"]):
+        trials.setdefault(point_id, []).append({name: column[n] for name, column in trial.items()})
+    for point_id, own in trials.items():
+        _finish(by_id[point_id], own)
+    return Run(path, root, _attributes(file["plan"]), _attributes(file["provenance"]), points)
