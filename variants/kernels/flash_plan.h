@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a tiled call is made of: sizes and places in the workspace, keys packed once per KV head, values widened where
+ * they are 16 bit, and a note of which blocks are finite. */
+#ifndef KERNELS_FLASH_PLAN_H
+#define KERNELS_FLASH_PLAN_H
+
+#include "contract/execution.h"
+#include "kernels/edge.h"
+#include "kernels/keypanel.h"
+
+static inline int64_t flash_round_up(int64_t value, int64_t unit) {
+    return (value + unit - 1) / unit * unit;
+}
+
+static inline int64_t flash_clamp(int64_t value, int64_t low, int64_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Query rows that read one KV head: its group of query heads, one after the other. */
+static inline int64_t flash_rows(const struct attn_problem *problem) {
+    return problem->query_heads / problem->key_heads * problem->query_len;
+}
+
+/* What one query tile has to do, and how much of it: tasks are taken longest first. */
+struct flash_task {
+    int64_t b, key_head, first_row;
+    int64_t live_pairs;
+};
+
+/* Sizes and places of everything in the workspace, 64-byte aligned. Per thread: a tile's queries, weights, sums. */
+struct flash_plan {
+    int64_t rows, tile_rows, tiles, tasks;
+    int64_t block_keys, blocks, panels;
+    int64_t out_stride; /* value_dim, padded to whole registers */
+    bool widen;         /* values are 16 bit: float copies are made */
+    float threshold;
+    size_t keys_at, values_at, finite_at, tasks_at, threads_at;
+    size_t queries_at, weights_at, sums_at, rows_at, states_at, thread_bytes, bytes;
+};
+
+static inline size_t flash_place(size_t *end, int64_t bytes) {
+    const size_t at = *end;
+    *end += (size_t)flash_round_up(bytes, 64);
+    return at;
+}
+
+/* `tile_rows` is a multiple of PANEL_ROWS, `block_keys` of PANEL_KEYS; `threshold` is the log2 of how far a score may
+ * outgrow its row's reference. */
+static inline struct flash_plan flash_plan_of(const struct attn_problem *problem, int threads, int64_t tile_rows,
+                                              int64_t block_keys, float threshold) {
+    struct flash_plan plan = {
+        .rows = flash_rows(problem),
+        .tile_rows = tile_rows,
+        .block_keys = block_keys,
+        .out_stride = flash_round_up(problem->value_dim, VEC_LANES),
+        .widen = problem->type != ATTN_F32,
+        .threshold = threshold,
+    };
+    const int64_t key_heads = problem->batch * problem->key_heads, f32 = sizeof(float);
+    plan.tiles = (plan.rows + plan.tile_rows - 1) / plan.tile_rows;
+    plan.tasks = key_heads * plan.tiles;
+    plan.blocks = (problem->key_len + plan.block_keys - 1) / plan.block_keys;
+    plan.panels = (problem->key_len + PANEL_KEYS - 1) / PANEL_KEYS;
+
+    size_t end = 0;
+    plan.keys_at = flash_place(&end, key_heads * plan.panels * problem->head_dim * PANEL_KEYS * f32);
+    plan.values_at = flash_place(&end, plan.widen ? key_heads * problem->key_len * problem->value_dim * f32 : 0);
+    plan.finite_at = flash_place(&end, key_heads * plan.blocks * (int64_t)sizeof(bool));
+    plan.tasks_at = flash_place(&end, plan.tasks * (int64_t)sizeof(struct flash_task));
+    plan.threads_at = end;
+    size_t thread_end = 0;
+    plan.queries_at = flash_place(&thread_end, plan.tile_rows * problem->head_dim * f32);
+    plan.weights_at = flash_place(&thread_end, plan.tile_rows * plan.block_keys * f32);
+    plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * f32);
+    plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct attn_row));
+    plan.states_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct edge_state));
+    plan.thread_bytes = thread_end;
+    plan.bytes = plan.threads_at + (size_t)threads * plan.thread_bytes;
+    return plan;
+}
+
+/* One call, as all its threads see it. */
+struct flash_call {
+    const struct attn_problem *problem;
+    const struct attn_operands *operands;
+    struct flash_plan plan;
+    char *workspace;
+};
+
+static inline float *flash_packed_panel(const struct flash_call *call, int64_t b, int64_t key_head, int64_t panel) {
+    const int64_t head = b * call->problem->key_heads + key_head;
+    return (float *)(call->workspace + call->plan.keys_at) +
+           (head * call->plan.panels + panel) * call->problem->head_dim * PANEL_KEYS;
+}
+
+/* The float copy of the value of key `j`; only where the plan widens. */
+static inline float *flash_widened_value(const struct flash_call *call, int64_t b, int64_t key_head, int64_t j) {
+    const int64_t head = b * call->problem->key_heads + key_head;
+    return (float *)(call->workspace + call->plan.values_at) +
+           (head * call->problem->key_len + j) * call->problem->value_dim;
+}
+
+/* The value of key `j`, as floats, and the distance from one to the next. */
+static inline const float *flash_values_from(const struct flash_call *call, int64_t b, int64_t key_head, int64_t j,
+                                             int64_t *stride) {
+    *stride = call->plan.widen ? call->problem->value_dim : call->operands->v.stride[2];
+    return call->plan.widen ? flash_widened_value(call, b, key_head, j)
+                            : attn_tensor_row(&call->operands->v, b, key_head, j);
+}
+
+static inline bool *flash_finite_flag(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
+    const int64_t head = b * call->problem->key_heads + key_head;
+    return (bool *)(call->workspace + call->plan.finite_at) + head * call->plan.blocks + block;
+}
+
+/* Packs the keys of one block, widens its values where needed, and notes whether they are all finite. */
+static inline void flash_prepare_block(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
+    const struct attn_problem *const problem = call->problem;
+    const int64_t first = block * call->plan.block_keys;
+    const int64_t last =
+        first + call->plan.block_keys < problem->key_len ? first + call->plan.block_keys : problem->key_len;
+    for (int64_t j = first; j < last; j += PANEL_KEYS)
+        panel_pack(&call->operands->k, b, key_head, j, flash_packed_panel(call, b, key_head, j / PANEL_KEYS));
+    bool finite = true;
+    for (int64_t j = first; j < last; ++j) {
+        int64_t stride;
+        const float *const value = flash_values_from(call, b, key_head, j, &stride);
+        if (call->plan.widen)
+            attn_tensor_row_f32(&call->operands->v, b, key_head, j, flash_widened_value(call, b, key_head, j));
+        finite &= edge_all_finite(value, problem->value_dim);
+    }
+    *flash_finite_flag(call, b, key_head, block) = finite;
+}
+
+#endif
