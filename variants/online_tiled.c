@@ -4,22 +4,14 @@
 #include "contract/variant.h"
 #include "kernels/online_tile.h"
 
-static struct online_state lay_out(const struct attn_problem *problem, const struct attn_execution *execution,
-                                   struct scratch *scratch) {
-    return online_lay_out(problem, execution->parameters[TILE_BLOCK_QUERIES], execution->parameters[TILE_BLOCK_KEYS],
-                          scratch);
-}
-
 static size_t workspace_bytes(const struct attn_problem *problem, const struct attn_execution *execution) {
-    struct scratch scratch = {0};
-    lay_out(problem, execution, &scratch);
-    return scratch.bytes;
+    return online_slice_bytes(problem, execution);
 }
 
 static void run(const struct attn_problem *problem, const struct attn_operands *operands,
                 const struct attn_execution *execution) {
     struct scratch scratch = {.memory = execution->workspace};
-    struct online_state state = lay_out(problem, execution, &scratch);
+    struct online_state state = online_lay_out(problem, execution, &scratch);
     const int64_t block_queries = execution->parameters[TILE_BLOCK_QUERIES];
 
     for (int64_t b = 0; b < problem->batch; ++b)

@@ -11,25 +11,55 @@ struct online_tile {
     int64_t b, h, first, last; /* queries [first, last) of query head h */
 };
 
-/* The state of a tile's rows and the memory to advance it; one thread's. */
+/* The softmax of some rows so far. */
+struct online_sums {
+    float *max;      /* greatest score; -inf: none */
+    float *sum;      /* of exp(score - max) */
+    float *weighted; /* [rows][value_dim], sum of exp(score - max) times value */
+};
+
+static inline struct online_sums online_lay_out_sums(const struct attn_problem *problem, int64_t rows,
+                                                     struct scratch *scratch) {
+    return (struct online_sums){
+        .max = scratch_floats(scratch, rows),
+        .sum = scratch_floats(scratch, rows),
+        .weighted = scratch_floats(scratch, rows * problem->value_dim),
+    };
+}
+
+/* A tile's sums and the memory to advance them; one thread's. */
 struct online_state {
-    struct attn_row *rows; /* [block_queries] */
-    float *max, *sum;      /* [block_queries] */
-    float *weighted;       /* [block_queries][value_dim] */
-    float *scores;         /* [block_keys], of one row */
+    struct online_sums sums; /* row n is the tile's n-th query */
+    struct attn_row *rows;   /* [block_queries] */
+    float *scores;           /* [block_keys], of one row */
     struct tile_buffers buffers;
 };
 
-static inline struct online_state online_lay_out(const struct attn_problem *problem, int64_t block_queries,
-                                                 int64_t block_keys, struct scratch *scratch) {
+/* All but the sums, which the caller puts where they are to be left. */
+static inline struct online_state online_lay_out_work(const struct attn_problem *problem, int64_t block_queries,
+                                                      int64_t block_keys, struct scratch *scratch) {
     return (struct online_state){
         .rows = scratch_take(scratch, (size_t)block_queries * sizeof(struct attn_row)),
-        .max = scratch_floats(scratch, block_queries),
-        .sum = scratch_floats(scratch, block_queries),
-        .weighted = scratch_floats(scratch, block_queries * problem->value_dim),
         .scores = scratch_floats(scratch, block_keys),
         .buffers = tile_lay_out(problem, block_keys, scratch),
     };
+}
+
+/* All, for rungs whose block sizes are the tile's parameters. */
+static inline struct online_state online_lay_out(const struct attn_problem *problem,
+                                                 const struct attn_execution *execution, struct scratch *scratch) {
+    const int64_t block_queries = execution->parameters[TILE_BLOCK_QUERIES];
+    struct online_state state =
+        online_lay_out_work(problem, block_queries, execution->parameters[TILE_BLOCK_KEYS], scratch);
+    state.sums = online_lay_out_sums(problem, block_queries, scratch);
+    return state;
+}
+
+/* Bytes of the above: one thread's slice of the workspace. */
+static inline size_t online_slice_bytes(const struct attn_problem *problem, const struct attn_execution *execution) {
+    struct scratch scratch = {0};
+    online_lay_out(problem, execution, &scratch);
+    return scratch.bytes;
 }
 
 /* No key seen. A sink is part of the softmax before any key; `with_sink` false leaves it to somebody else. */
@@ -38,10 +68,10 @@ static inline void online_begin(const struct attn_problem *problem, const struct
     const int64_t count = tile->last - tile->first;
     for (int64_t n = 0; n < count; ++n) {
         state->rows[n] = attn_row_begin(problem, tile->b, tile->h, tile->first + n);
-        state->max[n] = with_sink ? state->rows[n].max : -INFINITY;
-        state->sum[n] = with_sink ? state->rows[n].sum : 0.0f;
+        state->sums.max[n] = with_sink ? state->rows[n].max : -INFINITY;
+        state->sums.sum[n] = with_sink ? state->rows[n].sum : 0.0f;
     }
-    memset(state->weighted, 0, (size_t)(count * problem->value_dim) * sizeof(float));
+    memset(state->sums.weighted, 0, (size_t)(count * problem->value_dim) * sizeof(float));
 }
 
 /* Row n of the tile meets the keys of one block. */
@@ -52,21 +82,21 @@ static inline void online_step(const struct attn_operands *operands, const struc
     if (span.begin >= span.end)
         return;
     const int64_t head_dim = operands->q.shape[3], value_dim = operands->v.shape[3];
-    float *const weighted = state->weighted + n * value_dim, *const scores = state->scores;
+    float *const weighted = state->sums.weighted + n * value_dim, *const scores = state->scores;
     const float *const query = attn_tensor_row_f32(&operands->q, tile->b, tile->h, tile->first + n, state->buffers.row);
 
     tile_dots(block, query, head_dim, span, scores);
-    const float old_max = state->max[n];
+    const float old_max = state->sums.max[n];
     const float max = plain_scores(row, span.begin, span.end - span.begin, scores, old_max);
     const float base = plain_base(max);
     if (max != old_max) {
         const float factor = plain_rescale(old_max, base);
-        state->max[n] = max;
-        state->sum[n] *= factor;
+        state->sums.max[n] = max;
+        state->sums.sum[n] *= factor;
         for (int64_t c = 0; c < value_dim; ++c)
             weighted[c] *= factor;
     }
-    state->sum[n] += plain_weights(scores, span.end - span.begin, base);
+    state->sums.sum[n] += plain_weights(scores, span.end - span.begin, base);
     tile_add_values(block, row, span, scores, value_dim, weighted);
 }
 
@@ -94,8 +124,8 @@ static inline void online_advance(const struct attn_problem *problem, const stru
 static inline void online_finish(const struct attn_operands *operands, const struct online_tile *tile,
                                  const struct online_state *state) {
     for (int64_t n = 0; n < tile->last - tile->first; ++n)
-        plain_write_row(operands, tile->b, tile->h, tile->first + n, state->max[n], state->sum[n],
-                        state->weighted + n * operands->v.shape[3]);
+        plain_write_row(operands, tile->b, tile->h, tile->first + n, state->sums.max[n], state->sums.sum[n],
+                        state->sums.weighted + n * operands->v.shape[3]);
 }
 
 /* The answers of a tile, from all its keys. */
