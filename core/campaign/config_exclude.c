@@ -73,8 +73,10 @@ static void read_rule(struct campaign_config *config, const struct campaign_node
     for (const struct campaign_node *child = map->first; child; child = child->next)
         if (read_condition(config, child, &conditions[rule->count]))
             ++rule->count;
-    rule->next = config->rules;
-    config->rules = rule;
+    struct campaign_rule **link = &config->rules;
+    while (*link)
+        link = &(*link)->next;
+    *link = rule;
 }
 
 void campaign_exclude_read(struct campaign_config *config) {

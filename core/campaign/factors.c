@@ -240,8 +240,7 @@ static void side_text(int64_t side, char text[24]) {
         snprintf(text, 24, "%" PRId64, side);
 }
 
-/* The fewest digits that read back as the same number. */
-static void real_text(double real, char *text, size_t text_bytes) {
+void campaign_real_text(double real, char *text, size_t text_bytes) {
     for (int digits = 1; digits <= 17; ++digits) {
         snprintf(text, text_bytes, "%.*g", digits, real);
         if (strtod(text, NULL) == real)
@@ -254,7 +253,7 @@ void campaign_value_text(enum campaign_factor factor, const struct campaign_valu
     char left[24], right[24];
     switch (factor < FACTOR_COUNT ? table[factor].kind : FACTOR_INTEGER) {
     case FACTOR_INTEGER: snprintf(text, text_bytes, "%" PRId64, value->integer); break;
-    case FACTOR_REAL: real_text(value->real, text, text_bytes); break;
+    case FACTOR_REAL: campaign_real_text(value->real, text, text_bytes); break;
     case FACTOR_FLAG: snprintf(text, text_bytes, "%s", value->integer ? "true" : "false"); break;
     case FACTOR_NAME: snprintf(text, text_bytes, "%s", value->text ? value->text : ""); break;
     case FACTOR_FORM: check_mask_format(&value->form, text, text_bytes); break;

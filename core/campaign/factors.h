@@ -89,6 +89,9 @@ struct campaign_value campaign_factor_get(const struct campaign_point *point, en
 void campaign_value_text(enum campaign_factor factor, const struct campaign_value *value, char *text,
                          size_t text_bytes);
 
+/* The fewest digits that read back as the same number. */
+void campaign_real_text(double real, char *text, size_t text_bytes);
+
 /* Index of a parameter; -1: the variant has none of that name. */
 int campaign_parameter_index(const struct attn_variant *variant, const char *name);
 /* Rung `index` of the ladder, likewise for any level. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A config as it was understood: ranges, globs, `max` and defaults written out, values of the environment and the
  * command line in their places. Reading it gives the same plan again. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,12 @@ static void write_rules(FILE *out, const struct campaign_config *config) {
     }
 }
 
+static void write_real(FILE *out, const char *key, double real, const char *unit) {
+    char text[32];
+    campaign_real_text(real, text, sizeof text);
+    fprintf(out, "  %s: %s%s\n", key, text, unit);
+}
+
 static void write_config(FILE *out, const struct campaign_config *config) {
     fputs("name: ", out);
     write_quoted(out, config->name);
@@ -114,12 +121,12 @@ static void write_config(FILE *out, const struct campaign_config *config) {
     }
     fputs(config->rules ? "exclude:\n" : "", out);
     write_rules(out, config);
-    const struct measure_options *const measure = &config->measure;
-    fprintf(out,
-            "measure:\n  invocations: %d\n  min_time: %.17g ns\n  max_time: %.17g ns\n  timeout: %.17g s\n"
-            "  target_ci: %.17g\n  max_iterations: %lld\n  seed: %llu\n",
-            config->invocations, measure->min_time_ns, measure->max_time_ns, config->timeout_s, measure->target_ci,
-            (long long)measure->max_iterations, (unsigned long long)config->seed);
+    fprintf(out, "measure:\n  invocations: %d\n", config->invocations);
+    write_real(out, "min_time", config->measure.min_time_ns, " ns");
+    write_real(out, "max_time", config->measure.max_time_ns, " ns");
+    write_real(out, "timeout", config->timeout_s, " s");
+    write_real(out, "target_ci", config->measure.target_ci, "");
+    fprintf(out, "  max_iterations: %" PRId64 "\n  seed: %" PRIu64 "\n", config->measure.max_iterations, config->seed);
     if (config->baseline)
         fprintf(out, "baseline: %s\n", config->baseline);
     if (config->only) {
