@@ -8,14 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "contract/nearest.h"
-#include "record/hdf5_call.h"
+#include "record/capture_names.h"
 
 #define MAX_DIMENSION  2147483647         /* as in a problem */
 #define MAX_BYTES      (INT64_C(1) << 48) /* likewise */
-#define MAX_OFFERED    64                 /* names looked through for one that is near */
-#define NAME_BYTES     128
-#define MAX_PATH_BYTES 512 /* of a tensor's name */
+#define MAX_PATH_BYTES 512                /* of a tensor's name */
 
 /* What one reading works on. `path` and `tensor` are the caller's words, for messages. */
 struct reading {
@@ -24,55 +21,6 @@ struct reading {
     hid_t file, group;
     struct attn_error *error;
 };
-
-/* ---- names ---- */
-
-struct offered {
-    char names[MAX_OFFERED][NAME_BYTES];
-    size_t count;
-};
-
-static void offer(struct offered *offered, const char *name) {
-    if (offered->count < MAX_OFFERED && strlen(name) < NAME_BYTES)
-        strcpy(offered->names[offered->count++], name);
-}
-
-static herr_t offer_link(hid_t group, const char *name, const H5L_info_t *info, void *offered) {
-    (void)group, (void)info;
-    offer(offered, name);
-    return 0;
-}
-
-/* Offers every group that holds a dataset q. */
-static herr_t offer_tensor(hid_t file, const char *name, const H5O_info_t *info, void *offered) {
-    static const char ending[] = "/q";
-    const size_t length = strlen(name);
-    (void)file;
-    if (info->type == H5O_TYPE_DATASET && length > 2 && length < NAME_BYTES && strcmp(name + length - 2, ending) == 0) {
-        char group[NAME_BYTES] = "";
-        memcpy(group, name, length - 2);
-        offer(offered, group);
-    }
-    return 0;
-}
-
-/* "path: no <kind> 'name'; did you mean 'x'?", or the names there are. */
-static enum attn_status refuse_name(struct reading *reading, const char *kind, const char *where, const char *name,
-                                    const struct offered *offered) {
-    const char *candidates[MAX_OFFERED];
-    for (size_t i = 0; i < offered->count; ++i)
-        candidates[i] = offered->names[i];
-    const char *const near = attn_nearest(name, candidates, offered->count);
-    if (near)
-        return attn_fail(reading->error, ATTN_INVALID, "%s: no %s '%s'%s; did you mean '%s'?", reading->path, kind,
-                         name, where, near);
-    char list[512] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < offered->count && used + strlen(candidates[i]) + 3 < sizeof list; ++i)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", candidates[i]);
-    return attn_fail(reading->error, ATTN_INVALID, "%s: no %s '%s'%s; there is %s", reading->path, kind, name, where,
-                     used ? list : "none");
-}
 
 /* ---- opening ---- */
 
@@ -113,9 +61,7 @@ static enum attn_status open_group(struct reading *reading) {
         path_exists(reading->file, reading->tensor) ? H5Gopen2(reading->file, reading->tensor, H5P_DEFAULT) : -1;
     if (reading->group >= 0)
         return ATTN_OK;
-    struct offered offered = {.count = 0};
-    H5Ovisit(reading->file, H5_INDEX_NAME, H5_ITER_NATIVE, offer_tensor, &offered);
-    return refuse_name(reading, "tensor group", "", reading->tensor, &offered);
+    return record_refuse_tensor(reading->path, reading->file, reading->tensor, reading->error);
 }
 
 /* ---- datasets ---- */
@@ -189,13 +135,8 @@ static enum attn_status load_data(struct reading *reading, hid_t dataset, const 
 }
 
 static enum attn_status load(struct reading *reading, const char *name, bool read, struct attn_tensor *tensor) {
-    if (H5Lexists(reading->group, name, H5P_DEFAULT) <= 0) {
-        struct offered offered = {.count = 0};
-        char where[NAME_BYTES + 8];
-        H5Literate(reading->group, H5_INDEX_NAME, H5_ITER_INC, NULL, offer_link, &offered);
-        snprintf(where, sizeof where, " in %.*s", NAME_BYTES, reading->tensor);
-        return refuse_name(reading, "dataset", where, name, &offered);
-    }
+    if (H5Lexists(reading->group, name, H5P_DEFAULT) <= 0)
+        return record_refuse_dataset(reading->path, reading->group, reading->tensor, name, reading->error);
     reading->session.reason[0] = '\0';
     const hid_t dataset = H5Dopen2(reading->group, name, H5P_DEFAULT);
     if (dataset < 0)
