@@ -22,6 +22,7 @@ static const struct {
     {"timeout", "SECONDS", "time that one case may take"},
     {"accept-changes", NULL, "goes on although the program or the plan changed"},
     {"from", "N", "first case"},
+    {"peaks", NULL, "measures multiply-add, exponential, read and GEMM rates"},
 };
 
 enum { HELP = 'h' };
@@ -70,6 +71,7 @@ static bool take(const char *verb, unsigned option, const char *value, struct cl
     case CLI_TIMEOUT: return read_seconds(verb, value, &arguments->timeout_s);
     case CLI_ACCEPT: arguments->accept_changes = true; break;
     case CLI_FROM: arguments->from = atol(value); break;
+    case CLI_PEAKS: arguments->peaks = true; break;
     }
     return true;
 }

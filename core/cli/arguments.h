@@ -18,7 +18,8 @@ enum cli_option {
     CLI_TIMEOUT = 1 << 7, /* --timeout SECONDS */
     CLI_ACCEPT = 1 << 8,  /* --accept-changes */
     CLI_FROM = 1 << 9,    /* --from N: workers only */
-    CLI_OPTION_COUNT = 10,
+    CLI_PEAKS = 1 << 10,  /* --peaks */
+    CLI_OPTION_COUNT = 11,
 };
 
 #define CLI_MAX_SETS 64
@@ -27,7 +28,7 @@ struct cli_arguments {
     const char *sets[CLI_MAX_SETS];
     size_t set_count;
     const char *only, *output, *format;
-    bool quick, long_form, samples, accept_changes, help;
+    bool quick, long_form, samples, accept_changes, peaks, help;
     double timeout_s; /* 0: not given */
     long from;
     char **words; /* what is no option */

@@ -25,7 +25,7 @@ static const struct {
     {"rebuild", "RUN", "derives results.h5 anew from plan and journal", 1, 1, 0, cli_rebuild},
     {"check", "", "checks every variant on every kind of problem, without a clock", 0, 0,
      CLI_ONLY | CLI_QUICK | CLI_TIMEOUT, cli_check},
-    {"machine", "", "topology, ISA levels, clock and host", 0, 0, 0, cli_machine},
+    {"machine", "", "topology, ISA levels, clock and host", 0, 0, CLI_PEAKS, cli_machine},
     {"show", "RUN", "the table of a run", 1, 1, 0, cli_show},
     {"export", "RUN", "the rows of a run for other programs", 1, 1, CLI_FORMAT | CLI_SAMPLES, cli_export},
     {"worker", NULL, NULL, 2, 2, 0, cli_worker},

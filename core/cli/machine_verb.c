@@ -7,6 +7,7 @@
 #include "machine/clock.h"
 #include "machine/host.h"
 #include "machine/isa.h"
+#include "machine/peaks.h"
 #include "machine/placement.h"
 
 static void print_levels(void) {
@@ -25,8 +26,31 @@ static void print_facts(void) {
         printf("  %-24s %s\n", facts[i].name, facts[i].value);
 }
 
+/* One row for every ISA level that runs here and every thread count from 1 to the cores, doubling. */
+static enum attn_status print_peaks(const struct attn_registry *registry, const struct machine_topology *topology,
+                                    struct attn_error *error) {
+    const int cores = machine_topology_cores(topology);
+    printf("\npeaks          threads     GHz  f32 GFLOP/s  bf16 tile GFLOP/s  exp/ns    L1    L2    L3  DRAM GB/s  "
+           "SGEMM GFLOP/s\n");
+    for (int level = 0; level < registry->level_count; ++level) {
+        if (machine_isa_objection(registry->levels[level]))
+            continue;
+        for (int threads = 1; threads <= cores;
+             threads = threads < cores && 2 * threads > cores ? cores : 2 * threads) {
+            struct machine_peaks peaks;
+            const enum attn_status status =
+                machine_peaks_measure(topology, registry->probes[level], threads, &peaks, error);
+            if (status)
+                return status;
+            printf("  %-12s %7d %7.2f %12.1f %18.1f %7.2f %5.0f %5.0f %5.0f %10.1f %14.1f\n", registry->levels[level],
+                   threads, peaks.clock_ghz, peaks.fma_gflops, peaks.tile_gflops, peaks.exp_per_ns, peaks.l1_gbs,
+                   peaks.l2_gbs, peaks.l3_gbs, peaks.dram_gbs, peaks.sgemm_gflops);
+        }
+    }
+    return ATTN_OK;
+}
+
 int cli_machine(const struct cli_call *call) {
-    (void)call;
     struct machine_topology *topology;
     struct attn_error error;
     if (machine_topology_load(&topology, &error) != ATTN_OK)
@@ -47,8 +71,10 @@ int cli_machine(const struct cli_call *call) {
     machine_placement_conflicts(machine_topology_cores(topology), conflicts, sizeof conflicts);
     if (conflicts[0])
         printf("\nconflicts with bound threads\n%s%s", conflicts, conflicts[strlen(conflicts) - 1] == '\n' ? "" : "\n");
+    const enum attn_status status =
+        call->arguments.peaks && call->registry->probes ? print_peaks(call->registry, topology, &error) : ATTN_OK;
     machine_topology_free(topology);
-    return CLI_OK;
+    return status ? cli_fail(&error) : CLI_OK;
 }
 
 /* What a fact is called, and what --version calls it. */
