@@ -13,7 +13,7 @@
 #include "campaign/config.h"
 #include "campaign/provenance.h"
 #include "machine/clock.h"
-#include "record/provenance.h"
+#include "record/factfile.h"
 
 #define PROVENANCE_FILE "provenance.json"
 #define TOPOLOGY_FILE   "topology.xml"

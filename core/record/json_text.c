@@ -10,7 +10,7 @@
 #include "record/utf8.h"
 
 static void put(struct record_json_text *text, const char *bytes, size_t count) {
-    if (text->failed)
+    if (text->failed || count == 0)
         return;
     if (text->capacity - text->bytes < count) {
         size_t capacity = text->capacity ? text->capacity : 1024;

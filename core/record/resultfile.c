@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "record/factfile.h"
 #include "record/hdf5_columns.h"
-#include "record/provenance.h"
 #include "record/result_index.h"
 #include "record/utf8.h"
 #include "record/wholefile.h"

@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "record/capture.h"
-#include "scratch.h"
+#include "record_scratch.h"
 
 TestSuite(capture, .init = scratch_make, .fini = scratch_remove);
 

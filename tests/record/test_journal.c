@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "scratch.h"
+#include "record_scratch.h"
 
 TestSuite(journal, .init = scratch_make, .fini = scratch_remove);
 

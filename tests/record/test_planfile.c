@@ -3,9 +3,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "record/factfile.h"
 #include "record/planfile.h"
-#include "record/provenance.h"
-#include "scratch.h"
+#include "record_scratch.h"
 
 TestSuite(planfile, .init = scratch_make, .fini = scratch_remove);
 
@@ -155,6 +155,7 @@ Test(planfile, a_plan_that_cannot_be_written_leaves_the_old_one) {
     cr_expect_not(scratch_exists("plan.json.tmp"));
     cr_assert_eq(record_plan_read(scratch_path("plan.json"), &back, &error), ATTN_OK, "%s", error.message);
     cr_expect_eq(back.point_count, 3);
+    record_plan_release(&back);
     cr_expect_eq(record_plan_write(scratch_path("no/such/plan.json"), &plan, &error), ATTN_IO);
     cr_expect(strstr(error.message, "No such file") != NULL, "%s", error.message);
     cr_expect_eq(record_plan_read(scratch_path("none.json"), &back, &error), ATTN_IO);

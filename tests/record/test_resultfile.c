@@ -5,9 +5,9 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "record/provenance.h"
+#include "record/factfile.h"
 #include "record/resultfile.h"
-#include "scratch.h"
+#include "record_scratch.h"
 
 TestSuite(resultfile, .init = scratch_make, .fini = scratch_remove);
 
@@ -209,6 +209,7 @@ Test(resultfile, the_root_says_what_the_file_is) {
     record_add_text(&facts, "software_version", "0.1.0");
     record_add_integer(&facts, "cores", 2);
     record_provenance_write(scratch_path("provenance.json"), &facts, NULL);
+    record_fields_release(&facts);
     scratch_write("config.yaml", "name: tiny\n", 11);
     scratch_write("topology.xml", "<t>\xff</t>", 8);
     build();
@@ -235,8 +236,10 @@ Test(resultfile, the_root_says_what_the_file_is) {
     free(plan);
     cr_assert(H5LTread_dataset_string(file, "/provenance/config", (char *)&text) >= 0);
     cr_expect_str_eq(text, "name: tiny\n");
+    free(text);
     cr_assert(H5LTread_dataset_string(file, "/provenance/topology_xml", (char *)&text) >= 0);
     cr_expect_str_eq(text, "<t>\xef\xbf\xbd</t>");
+    free(text);
     cr_expect(H5LTfind_dataset(file, "provenance") && H5Lexists(file, "/provenance/resolved_config", H5P_DEFAULT) == 0);
     H5Fclose(file);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* provenance.json: a flat object of facts about host, build and command, written with the run. The result file copies
  * every fact; it reads "hostname", "software_version" for its root. */
-#ifndef RECORD_PROVENANCE_H
-#define RECORD_PROVENANCE_H
+#ifndef RECORD_FACTFILE_H
+#define RECORD_FACTFILE_H
 
 #include "record/field.h"
 

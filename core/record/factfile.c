@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "record/provenance.h"
+#include "record/factfile.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A directory for one test, and lines and plans to put there. Included once per test program. */
-#ifndef TESTS_RECORD_SCRATCH_H
-#define TESTS_RECORD_SCRATCH_H
+#ifndef TESTS_RECORD_RECORD_SCRATCH_H
+#define TESTS_RECORD_RECORD_SCRATCH_H
 
 #include <criterion/criterion.h>
 #include <ftw.h>
