@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """attnlab new-variant: one file, one line; refused otherwise; and, slowly, what the build makes of it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attnlab import ROOT, newvariant
+from attnlab import ROOT, newvariant, results
 
 LADDER = newvariant.read_ladder(ROOT)
 
@@ -85,3 +86,66 @@ def test_outside_a_checkout(tmp_path):
     ended = call(tmp_path, "demo", "--from", "naive")
     assert ended.returncode == 2
     assert "go to the top of a checkout" in ended.stderr
+
+
+BREAK = """\
+static void run_wrong(const struct attn_problem *problem, const struct attn_operands *operands,
+                      const struct attn_execution *execution) {
+    run(problem, operands, execution);
+    attn_store(operands->out.data, operands->out.type, 0, 0.0f);
+}
+
+ATTN_VARIANT(demo)"""
+
+
+def outcomes(build):
+    """Names of the tests of variants: those that passed, and the others."""
+    ran = subprocess.run(
+        ["meson", "test", "-C", build, "--no-rebuild", "--suite", "variants"], capture_output=True, text=True
+    )
+    log = (build / "meson-logs/testlog.json").read_text()
+    each = {entry["name"]: entry["result"] for entry in map(json.loads, log.splitlines())}
+    assert each, ran.stdout + ran.stderr
+    return sorted(n for n, r in each.items() if r == "OK"), sorted(n for n, r in each.items() if r != "OK")
+
+
+@pytest.mark.slow
+def test_a_demo_is_built_tested_measured_and_broken(tmp_path):
+    """One file and one line make a variant that is listed, tested by its name and measured; broken, it fails alone."""
+    copy, build = tmp_path / "checkout", tmp_path / "checkout/build"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, tracked.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    assert call(copy, "demo", "--from", "online_tiled").returncode == 0
+
+    def compiled():
+        subprocess.run(["meson", "compile", "-C", build], check=True, stdout=subprocess.DEVNULL)
+
+    subprocess.run(["meson", "setup", build, copy], check=True, stdout=subprocess.DEVNULL)
+    compiled()
+    listed = subprocess.run([build / "attnbench", "list", "variants"], check=True, capture_output=True, text=True)
+    names = listed.stdout.split()
+    assert names == newvariant.read_ladder(copy)
+    assert names[names.index("online_tiled") + 1] == "demo"
+    passed, failed = outcomes(build)
+    own = [name for name in passed if "demo" in re.split(r"\W+", name)]
+    assert own
+    assert not failed
+    words = ("query_len=32", "query_heads=2", "head_dim=16", "-o", tmp_path / "run")
+    subprocess.run([build / "attnbench", "time", "demo", *words], check=True, stdout=subprocess.DEVNULL)
+    rows = results.read(tmp_path / "run").points
+    assert [(p.factors["variant"], p.status) for p in rows if p.factors["variant"] == "demo"] == [("demo", "MEASURED")]
+
+    source = (copy / "variants/demo.c").read_text()
+    broken = source.replace("ATTN_VARIANT(demo)", BREAK).replace(".run = run", ".run = run_wrong")
+    (copy / "variants/demo.c").write_text(broken)
+    compiled()
+    assert outcomes(build) == (sorted(set(passed) - set(own)), sorted(own))
