@@ -19,7 +19,7 @@ static int64_t round_up(int64_t n, int64_t multiple) {
 struct row_work {
     struct live_row live;
     double *weights;                /* [span], by key - origin: score, then p_j; negative: masked */
-    double *magnitudes;             /* [span]: sum_c |q_c k_jc|, then A_j, then the bound's factor of |v_j| */
+    double *growths;                /* [span]: sum_c |q_c k_jc|, then A_j, then the bound's factor of |v_j| */
     double *rest;                   /* [padded value_dim]: sum of p_j v_j without the heaviest key */
     double *value_bound;            /* [padded value_dim]: sum of factor_j |v_j| */
     double *value_sums;             /* [padded value_dim]: sum of p_j |v_j|; NULL unless the type is 16-bit */
@@ -47,12 +47,12 @@ size_t answer_scratch_count(const struct attn_problem *problem) {
     return (size_t)(ANSWER_ROWS * per_row + PANEL_KEYS * layout.head_dim + VALUE_TILE * layout.padded_value_dim);
 }
 
-/* Turns dots into scores and magnitudes into A_j; masked pairs become -inf. Returns how many live. */
+/* Turns dots into scores and their growths into G_j; masked pairs become -inf. Returns how many live. */
 static int64_t finish_scores(const struct attn_problem *problem, struct row_work *row, int64_t origin) {
-    const double scale = problem->scale, softcap = problem->mask.softcap;
+    const double scale = problem->scale, softcap = problem->mask.softcap, walk = 2.0 * sqrt((double)problem->head_dim);
     int64_t live_keys = 0;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
-        double *const score = &row->weights[j - origin], *const magnitude = &row->magnitudes[j - origin];
+        double *const score = &row->weights[j - origin], *const growth = &row->growths[j - origin];
         if (!check_pair_lives(problem, &row->live, j)) {
             *score = -INFINITY;
             continue;
@@ -64,7 +64,7 @@ static int64_t finish_scores(const struct attn_problem *problem, struct row_work
             *score = softcap * tanh(*score / softcap);
         *score += bias;
         *score += alibi;
-        *magnitude = fabs(scale) * *magnitude + fabs(bias) + fabs(alibi);
+        *growth = fabs(scale) * *growth + walk * (fabs(bias) + fabs(alibi));
         ++live_keys;
     }
     return live_keys;
@@ -114,23 +114,28 @@ static void finish_weights(const struct attn_problem *problem, struct row_work *
     const double key_max = row->heaviest < 0 ? -INFINITY : row->weights[row->heaviest - origin];
     const double max = sink > key_max ? sink : key_max;
     const double sum = exponentiate(row, origin, sink, max);
-    const struct bound bound = check_bound(problem->head_dim, result->live_keys);
-    double tiny_weights = 0.0, largest_magnitude = 0.0;
+    const struct bound bound = check_bound(result->live_keys);
+    double tiny_weights = 0.0, largest_growth = 0.0, drift = 0.0, previous = NAN;
+    double sum_so_far = sink == -INFINITY ? 0.0 : exp(sink - max) / sum;
     row->answer_bound = 0.0;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
-        double *const weight = &row->weights[j - origin], *const factor = &row->magnitudes[j - origin];
+        double *const weight = &row->weights[j - origin], *const growth = &row->growths[j - origin];
         if (*weight < 0.0)
             continue;
         *weight /= sum;
-        largest_magnitude = fmax(largest_magnitude, *factor);
-        row->answer_bound += bound_of_answer(&bound, *weight, *factor);
-        *factor = bound_of_value(&bound, *weight, *factor);
+        sum_so_far += *weight;
+        if (*weight >= bound.tiny && fabs(*weight - previous) < BOUND_ROUNDOFF)
+            drift += BOUND_ROUNDOFF * sum_so_far;
+        previous = *weight;
         if (*weight < bound.tiny)
             tiny_weights += *weight;
+        largest_growth = fmax(largest_growth, *growth);
+        row->answer_bound += bound_of_answer(&bound, *weight, *growth);
+        *growth = bound_of_value(&bound, *weight, *growth); /* from here on the factor of |v_j| */
     }
+    row->answer_bound += 2.0 * drift;
     result->lse = sum == 0.0 ? -INFINITY : max + log(sum);
-    result->lse_allowed =
-        check_bound_lse(problem->head_dim, result->live_keys, largest_magnitude, result->lse, tiny_weights);
+    result->lse_allowed = check_bound_lse(result->live_keys, largest_growth, result->lse, drift, tiny_weights);
 }
 
 /* Adds the live keys of one tile of values [VALUE_TILE][padded value_dim] to the row's sums. */
@@ -147,7 +152,7 @@ static void add_values(struct row_work *row, const double *restrict tile, int64_
         keys[count] = tile + (j - tile_first) * padded_value_dim;
         weights[count] = weight;
         rest_weights[count] = j == row->heaviest ? 0.0 : weight;
-        factors[count++] = row->magnitudes[j - origin];
+        factors[count++] = row->growths[j - origin];
     }
     const struct panel_weights live = {count, keys, rest_weights, factors, weights};
     panel_add_values(&live, padded_value_dim, row->rest, row->value_bound, row->value_sums);
@@ -158,7 +163,7 @@ static void finish_row(const struct check_oracle *oracle, const struct attn_oper
                        const struct row_work *row, int64_t origin, int64_t index) {
     const struct attn_problem *const problem = &oracle->problem;
     struct oracle_row *const result = &oracle->rows[index];
-    const struct bound bound = check_bound(problem->head_dim, result->live_keys);
+    const struct bound bound = check_bound(result->live_keys);
     const double rounding = attn_type_roundoff(problem->type);
     const int64_t key_head = row->live.head / (problem->query_heads / problem->key_heads);
     const struct attn_tensor *const v = &operands->v;
@@ -185,8 +190,6 @@ static void finish_row(const struct check_oracle *oracle, const struct attn_oper
         oracle->allowed[element] = allowed;
         if (oracle->value_sums)
             oracle->value_sums[element] = row->value_sums[c];
-        if (row->value_bound[c] > 0.0)
-            result->any_value = true;
         for (int n = 0; n < ANSWER_JUDGEMENTS; ++n) {
             const bool rounded = n == ANSWER_ROUNDED_WEIGHTS && row->value_sums;
             const double limit = rounded ? allowed + rounding * row->value_sums[c] : allowed;
@@ -208,7 +211,7 @@ static void score_rows(const struct attn_problem *problem, const struct attn_ope
         for (int64_t r = 0; r < row_count; ++r)
             if (rows[r].live.first < key + PANEL_KEYS && rows[r].live.last > key)
                 panel_scores(queries + r * head_dim, panel, head_dim, rows[r].weights + (key - first_key),
-                             rows[r].magnitudes + (key - first_key));
+                             rows[r].growths + (key - first_key));
     }
 }
 
@@ -242,8 +245,8 @@ void answer_rows(const struct check_oracle *oracle, const struct attn_operands *
         const int64_t *const place = oracle->rows[first + r].place;
         rows[r].live = check_live_row(problem, place[0], place[1], place[2]);
         rows[r].weights = free_memory;
-        rows[r].magnitudes = rows[r].weights + layout.span;
-        rows[r].rest = rows[r].magnitudes + layout.span;
+        rows[r].growths = rows[r].weights + layout.span;
+        rows[r].rest = rows[r].growths + layout.span;
         rows[r].value_bound = rows[r].rest + layout.padded_value_dim;
         rows[r].value_sums = rows[r].value_bound + layout.padded_value_dim;
         free_memory = rows[r].value_sums + layout.padded_value_dim;

@@ -15,7 +15,6 @@ struct oracle_row {
     int64_t place[3]; /* batch, head, position */
     int64_t live_keys;
     double lse, lse_allowed;
-    bool any_value; /* some live value is not 0 */
     /* Largest change of an element, over what it is allowed, when the row loses its heaviest or last live key. */
     double heaviest_power[ANSWER_JUDGEMENTS], last_power[ANSWER_JUDGEMENTS];
 };
@@ -29,6 +28,7 @@ struct check_oracle {
     double *value_sums;      /* [row_count][value_dim], sum_j p_j |v_j|; NULL unless the type is 16-bit */
     bool *may_be_nonfinite;  /* [batch * query_heads * query_len]: the answer, or some input it depends on, is
                                 not finite; NULL: no such row */
+    bool any_value;          /* some element of v is not 0 */
 };
 
 /* ATTN_INVALID when q, k or v is absent or has not the problem's shape. Their type is free: f64 serves closed forms. */
@@ -47,8 +47,8 @@ void answer_rows(const struct check_oracle *oracle, const struct attn_operands *
  * the caller frees; NULL without memory. */
 int64_t *answer_choose_rows(const struct attn_problem *problem, uint64_t seed, int64_t max_pairs, int64_t *count);
 
-/* Sets oracle->may_be_nonfinite; the computed rows' answers must be there. */
-enum attn_status answer_find_nonfinite(struct check_oracle *oracle, const struct attn_operands *operands,
-                                       struct attn_error *error);
+/* Sets oracle->may_be_nonfinite and any_value; the computed rows' answers must be there. */
+enum attn_status answer_scan_inputs(struct check_oracle *oracle, const struct attn_operands *operands,
+                                    struct attn_error *error);
 
 #endif

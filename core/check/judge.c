@@ -128,12 +128,9 @@ static double median(double *values, int64_t count) {
  * problem has none, with 1. Weak: no such row would notice its heaviest key missing. */
 static void judge_power(const struct check_oracle *oracle, int judgement, struct check_verdict *verdict) {
     int64_t needed_keys = 1;
-    bool any_value = false;
-    for (int64_t n = 0; n < oracle->row_count; ++n) {
+    for (int64_t n = 0; n < oracle->row_count; ++n)
         if (oracle->rows[n].live_keys >= 2)
             needed_keys = 2;
-        any_value = any_value || oracle->rows[n].any_value;
-    }
     double *const powers = malloc((size_t)oracle->row_count * sizeof *powers);
     for (int kind = 0; kind < 2; ++kind) {
         double best = 0.0;
@@ -153,7 +150,7 @@ static void judge_power(const struct check_oracle *oracle, int judgement, struct
         *(kind == 0 ? &verdict->power_heaviest_median : &verdict->power_last_median) = middle;
     }
     free(powers);
-    verdict->weak = any_value && !(verdict->power_heaviest_best >= 1.0);
+    verdict->weak = oracle->any_value && !(verdict->power_heaviest_best >= 1.0);
 }
 
 static void describe(const struct judging *judging, struct check_verdict *verdict) {

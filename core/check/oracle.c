@@ -120,7 +120,7 @@ enum attn_status check_oracle_create(const struct attn_problem *problem, const s
     if (!status)
         status = compute_rows(made, operands, threads > 1 ? threads : 1, error);
     if (!status)
-        status = answer_find_nonfinite(made, operands, error);
+        status = answer_scan_inputs(made, operands, error);
     if (status)
         check_oracle_destroy(made);
     else

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check/panel.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -25,17 +26,25 @@ static inline lanes magnitude(lanes value) {
     return (lanes)((bits)value & INT64_MAX);
 }
 
-void panel_scores(const double *query, const double *panel, int64_t head_dim, double *dots, double *magnitudes) {
-    lanes dot[PANEL_KEYS / LANES] = {{0}}, sum[PANEL_KEYS / LANES] = {{0}};
-    for (int64_t c = 0; c < head_dim; ++c)
-        for (int n = 0; n < PANEL_KEYS / LANES; ++n) {
-            const lanes product = query[c] * load(panel + c * PANEL_KEYS + n * LANES);
-            dot[n] += product;
-            sum[n] += magnitude(product);
-        }
-    for (int n = 0; n < PANEL_KEYS / LANES; ++n) {
+void panel_scores(const double *query, const double *panel, int64_t head_dim, double *dots, double *growths) {
+    enum { VECTORS = PANEL_KEYS / LANES, STEP = 4 };
+    lanes dot[VECTORS] = {{0}}, size[VECTORS] = {{0}}, partial[VECTORS] = {{0}};
+    for (int64_t first = 0; first < head_dim; first += STEP) {
+        const int64_t last = first + STEP < head_dim ? first + STEP : head_dim;
+        for (int64_t c = first; c < last; ++c)
+            for (int n = 0; n < VECTORS; ++n) {
+                const lanes product = query[c] * load(panel + c * PANEL_KEYS + n * LANES);
+                dot[n] += product;
+                size[n] += magnitude(product);
+            }
+        for (int n = 0; n < VECTORS; ++n)
+            partial[n] += (double)(last - first) * magnitude(dot[n]);
+    }
+    const double walk = 2.0 * sqrt((double)head_dim);
+    for (int n = 0; n < VECTORS; ++n) {
         store(dots + n * LANES, dot[n]);
-        store(magnitudes + n * LANES, sum[n]);
+        for (int l = 0; l < LANES; ++l)
+            growths[n * LANES + l] = fmax(walk * size[n][l], size[n][l] + partial[n][l]);
     }
 }
 

@@ -105,6 +105,34 @@ Test(judge, naive_stays_well_under_the_bound) {
     judge_naive(CHECK_NORMAL, ATTN_F32, 2000, 128);
 }
 
+static double largest_fraction(struct trial *trial) {
+    check_oracle_destroy(trial->oracle);
+    cr_assert(check_oracle_create(&trial->instance->problem, &trial->instance->operands, 1, 0, 1, &trial->oracle,
+                                  NULL) == ATTN_OK);
+    answer_naive(trial);
+    cr_expect(judge(trial, 0), "%s", trial->verdict.reason);
+    finish(trial);
+    return fmax(trial->verdict.bound_fraction, trial->verdict.lse_bound_fraction);
+}
+
+/* Where all roundings go the same way, a random walk is no bound: like products in every dot product, like weights in
+ * every sum. Both are what people try first: all ones. */
+Test(judge, alike_terms_round_alike) {
+    const struct check_form wide = {
+        .query_heads = 1, .query_len = 4, .key_len = 64, .head_dim = 512, .pattern = CHECK_ASCENDING};
+    struct trial trial = prepare(wide, "none");
+    cr_expect(largest_fraction(&trial) < 0.5, "like products");
+    const struct check_form many = {
+        .query_heads = 4, .query_len = 8, .key_len = 5000, .head_dim = 16, .pattern = CHECK_EQUAL_LOGITS};
+    trial = prepare(many, "sinks");
+    cr_expect(largest_fraction(&trial) < 0.7, "like weights beside a sink");
+    trial = prepare(many, "none");
+    const struct attn_operands *const operands = &trial.instance->operands;
+    for (int64_t n = 0; n < attn_tensor_count(&operands->v); ++n)
+        ((float *)operands->v.data)[n] = 1.0f;
+    cr_expect(largest_fraction(&trial) < 0.7, "like weights of like values");
+}
+
 enum fault {
     RIGHT,
     LAST_KEY_LOST,
@@ -377,6 +405,7 @@ Test(judge, a_check_that_could_not_fail_is_weak) {
     cr_expect(judged(CHECK_CONSTANT_VALUES, "causal=top_left", 40, 40).weak, "the first row has one key alone");
     cr_expect(!judged(CHECK_ZERO_VALUES, "none", 40, 40).weak, "zero values are exempt");
     cr_expect(!judged(CHECK_NORMAL, "none", 40, 1).weak, "one key: its loss leaves zeros");
+    cr_expect(judged(CHECK_NEGATIVE_LOGITS, "sinks", 40, 40).weak, "the sinks outweigh every key");
 }
 
 /* Two keys of equal weight, values 1 and 0: losing either moves the answer by 1/2. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows the oracle does not compute are still checked for finiteness, so it must know which of them may
- * rightly hold a NaN or an infinity: those whose query, or some live key or value, does. */
+/* What the judge must know of the inputs. Rows that the oracle does not compute are still checked for finiteness:
+ * which of them may rightly hold a NaN or an infinity? Those whose query, or some live key or value, does. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -36,8 +36,20 @@ static bool row_may_be_nonfinite(const struct attn_problem *problem, const struc
     return false;
 }
 
-enum attn_status answer_find_nonfinite(struct check_oracle *oracle, const struct attn_operands *operands,
-                                       struct attn_error *error) {
+static bool any_element(const struct attn_tensor *tensor) {
+    for (int64_t b = 0; b < tensor->shape[0]; ++b)
+        for (int64_t h = 0; h < tensor->shape[1]; ++h)
+            for (int64_t i = 0; i < tensor->shape[2]; ++i) {
+                const void *const row = attn_tensor_row(tensor, b, h, i);
+                for (int64_t c = 0; c < tensor->shape[3]; ++c)
+                    if (check_element(row, tensor->type, c) != 0.0)
+                        return true;
+            }
+    return false;
+}
+
+enum attn_status answer_scan_inputs(struct check_oracle *oracle, const struct attn_operands *operands,
+                                    struct attn_error *error) {
     const struct attn_problem *const problem = &oracle->problem;
     const int64_t group = problem->query_heads / problem->key_heads;
     int64_t *const counts = malloc((size_t)(problem->key_len + 1) * sizeof *counts);
@@ -49,6 +61,7 @@ enum attn_status answer_find_nonfinite(struct check_oracle *oracle, const struct
                          (long long)(problem->batch * problem->query_heads * problem->query_len));
     }
     bool any = false;
+    oracle->any_value = any_element(&operands->v);
     for (int64_t b = 0; b < problem->batch; ++b)
         for (int64_t h = 0; h < problem->query_heads; ++h) {
             if (h % group == 0)
