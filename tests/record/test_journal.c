@@ -10,7 +10,9 @@ TestSuite(journal, .init = scratch_make, .fini = scratch_remove);
 
 /* A line whose position is `number`, with `samples` samples to make it long. To be freed. */
 static char *numbered_line(int number, size_t samples) {
-    double values_ns[512] = {0};
+    double values_ns[512];
+    for (size_t i = 0; i < samples; ++i)
+        values_ns[i] = 123456789;
     const struct record_line line = {
         .point = "0123456789abcdef", .position = number, .samples_ns = values_ns, .sample_count = samples};
     return record_line_encode(&line);

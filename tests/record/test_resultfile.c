@@ -56,8 +56,8 @@ static char *trial_line(int point, int invocation, enum record_status status, si
     } else {
         strcpy(line.reason, "takes f32 only");
     }
-    if (point == 1)
-        record_add_integer(&line.parameters, "block_keys", 32);
+    /* Where strip_keys is seen first depends on the journal's order; where its column stands must not. */
+    record_add_integer(&line.parameters, point == 1 ? "block_keys" : "strip_keys", 32);
     char *const text = record_line_encode(&line);
     record_fields_release(&line.summary);
     record_fields_release(&line.check);
