@@ -92,9 +92,11 @@ static void soften_row(const struct attn_problem *problem, const struct attn_ope
     const int64_t key_head = h / (problem->query_heads / problem->key_heads);
     for (int64_t n = 0; n < buffers->unsafe_count; ++n) {
         const int64_t j = buffers->unsafe[n];
-        if (j >= row.key_begin && j < row.key_end)
-            plain_add_values(&row, weighted, value_dim, weights + (j - row.key_begin),
-                             attn_tensor_row(&operands->v, b, key_head, j), 0, 1);
+        if (j < row.key_begin || j >= row.key_end || weights[j - row.key_begin] == -INFINITY)
+            continue;
+        const float *const value = attn_tensor_row(&operands->v, b, key_head, j);
+        for (int64_t c = 0; c < value_dim; ++c)
+            weighted[c] += weights[j - row.key_begin] * value[c];
     }
     memset(scores, 0, (size_t)before * sizeof *scores);
     for (int64_t n = 0; n < live; ++n)
