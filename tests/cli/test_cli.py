@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as its users meet it: exit codes, streams, interruptions, bad input.
+
+usage: test_cli.py ATTNBENCH SABOTEURS
+SABOTEURS is the same program with variants that are wrong on purpose.
+"""
+
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ATTNBENCH, SABOTEURS = (os.path.abspath(path) for path in sys.argv[1:3])
+
+QUICK = "measure: {invocations: 2, min_time: 1 ms, max_time: 5 ms, timeout: 2 s, seed: 7}\n"
+PROBLEM = "problem: {query_heads: 2, query_len: 16, head_dim: 8}\n"
+# Some seconds of work: long enough to be interrupted, whatever the machine.
+LONG = (
+    "name: long\nproblem: {query_heads: 2, head_dim: 8}\n"
+    "matrix: {variant: [honest], query_len: 1-60}\n"
+    "measure: {invocations: 2, min_time: 20 ms, max_time: 20 ms, timeout: 5 s, seed: 7}\n"
+)
+
+
+def call(program, *words, **options):
+    """Runs the program; what it printed and its exit code."""
+    return subprocess.run(
+        [program, *map(str, words)], capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def lines_of(run):
+    """The journal's whole lines."""
+    text = (run / "journal.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="attnbench-cli-"))
+        self.run_directory = self.folder / "run"
+
+    def tearDown(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def config(self, text):
+        path = self.folder / "c.yaml"
+        path.write_text(text)
+        return path
+
+    def matrix(self, variants, more=""):
+        return self.config(f"name: test\n{PROBLEM}matrix: {{variant: {variants}}}\n{QUICK}{more}")
+
+    def run_config(self, config, *options, program=SABOTEURS, **more):
+        return call(program, "run", config, "-o", self.run_directory, *options, **more)
+
+
+class Words(Program):
+    def test_version_names_what_it_was_built_with(self):
+        result = call(ATTNBENCH, "--version")
+        self.assertEqual(result.returncode, 0)
+        for name in ("attnbench", "compiler", "openmp", "hdf5", "isa_levels"):
+            self.assertRegex(result.stdout, rf"(?m)^{name} +\S")
+
+    def test_names_come_one_a_line(self):
+        names = call(ATTNBENCH, "list").stdout.split("\n")[:-1]
+        self.assertEqual(names[0], "naive")
+        self.assertTrue(all(re.fullmatch(r"[a-z0-9_]+", name) for name in names), names)
+        self.assertIn("avx2", call(ATTNBENCH, "list", "isa").stdout.split("\n"))
+        self.assertIn("improves on", call(ATTNBENCH, "list", "--long").stdout)
+
+    def test_every_variant_is_described(self):
+        for name in call(ATTNBENCH, "list").stdout.split():
+            result = call(ATTNBENCH, "describe", name)
+            self.assertEqual(result.returncode, 0)
+            for part in ("idea", "improves on", "traits", "parameters", "isa levels"):
+                self.assertIn(part, result.stdout)
+
+    def test_the_machine_is_described(self):
+        result = call(ATTNBENCH, "machine")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for part in ("cores", "caches of a core", "baseline", "one reading takes", "kernel"):
+            self.assertIn(part, result.stdout)
+
+    def test_wrong_words_exit_2_and_offer_the_nearest(self):
+        for words, offer in (
+            (["lst"], "did you mean 'list'?"),
+            (["list", "varians"], "did you mean 'variants'?"),
+            (["describe", "naiv"], "did you mean 'naive'?"),
+            (["check", "--quik"], "did you mean '--quick'?"),
+            (["export", "nowhere", "--format", "jsnl"], "did you mean 'jsonl'?"),
+            (["time", "naiv", "query_len=8", "head_dim=8"], "naive"),
+            (["time", "naive", "query_len=8", "head_dim=8", "isa=avx3"], "avx2"),
+            (["run"], "usage: attnbench run CONFIG"),
+            (["run", "a", "b"], "usage: attnbench run CONFIG"),
+            (["check", "--timeout", "soon"], "soon"),
+            (["check", "--only"], "needs a value"),
+            (["check", "--only", "("], "regular expression"),
+            (["check", "--only", "nothing is called so"], "matches none"),
+            (["run", "/nonexistent.yaml"], "/nonexistent.yaml"),
+            (["resume", "/nonexistent"], "no run directory"),
+        ):
+            with self.subTest(words=words):
+                result = call(ATTNBENCH, *words)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn(offer, result.stderr)
+                self.assertEqual(result.stdout, "")
+        self.assertEqual(call(ATTNBENCH).returncode, 2)
+
+    def test_help_exits_0(self):
+        self.assertEqual(call(ATTNBENCH, "--help").returncode, 0)
+        result = call(ATTNBENCH, "run", "--help")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("--set KEY=VALUE", result.stdout)
+
+    def test_a_full_standard_output_is_no_success(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([ATTNBENCH, "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("standard output", result.stderr)
+
+
+class Runs(Program):
+    def test_a_run_ends_in_its_table(self):
+        result = self.run_config(self.matrix("[honest]", "baseline: honest\n"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"honest +MEASURED +\S+ [num]?s +\[.*\] +50 % +2 ")
+        self.assertIn("1 points: 1 measured", result.stdout)
+        self.assertEqual(call(SABOTEURS, "show", self.run_directory).stdout, result.stdout)
+        self.assertEqual(call(SABOTEURS, "resume", self.run_directory).returncode, 0)
+        names = {path.name for path in self.run_directory.iterdir()}
+        self.assertEqual(
+            names,
+            {"config.yaml", "config.resolved.yaml", "journal.jsonl", "lock", "plan.json", "provenance.json",
+             "results.h5", "topology.xml"},
+        )  # fmt: skip
+        self.assertEqual((self.run_directory / "config.yaml").read_text(), self.config_text())
+        provenance = json.loads((self.run_directory / "provenance.json").read_text())
+        self.assertIn(f"run {self.folder}/c.yaml", provenance["command_line"])
+        self.assertGreater(provenance["clock_overhead_ns"], 0)
+
+    def config_text(self):
+        return (self.folder / "c.yaml").read_text()
+
+    def test_rejected_points_exit_4_and_can_be_reproduced(self):
+        result = self.run_config(self.matrix("[honest, zeros, drops_last_key, modifies_input]"))
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertIn("1 measured", result.stdout)
+        self.assertIn("3 rejected", result.stdout)
+        self.assertIn("modifies an input: q", result.stdout)
+        commands = re.findall(r"reproduce: attnbench (time zeros .*)", result.stdout)
+        self.assertEqual(len(commands), 1)
+        again = subprocess.run(f"{SABOTEURS} {commands[0]} measure.min_time='1 ms'", shell=True, capture_output=True,
+                               text=True)  # fmt: skip
+        self.assertEqual(again.returncode, 4, again.stderr)
+        first = re.search(r"out\[.*?;", result.stdout).group()
+        self.assertIn(first, again.stdout)
+
+    def test_failed_points_exit_3_and_the_others_are_measured(self):
+        result = self.run_config(self.matrix("[crashes, honest, hangs]"))
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("signal 6 (Aborted)", result.stdout)
+        self.assertIn("no result within 2 s", result.stdout)
+        self.assertIn("1 measured", result.stdout)
+        statuses = [(line["status"], line["invocation"]) for line in lines_of(self.run_directory)]
+        self.assertEqual(sorted(statuses), [("FAILED", 0), ("FAILED", 0), ("MEASURED", 0), ("MEASURED", 1)])
+
+    def test_nothing_measured_exits_2(self):
+        config = self.config(f"name: t\n{PROBLEM}matrix: {{variant: [honest], type: [bf16]}}\n{QUICK}")
+        result = self.run_config(config)
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("nothing could be measured", result.stderr)
+        self.assertIn("1 skipped", result.stdout)
+        self.assertIn("f32 only", result.stdout)
+
+    def test_nothing_matched_exits_2_and_makes_nothing(self):
+        result = self.run_config(self.matrix("[honest]"), "--only", "nothing is called so")
+        self.assertEqual(result.returncode, 2)
+        self.assertFalse(self.run_directory.exists())
+
+    def test_an_isa_level_the_cpu_lacks_is_skipped(self):
+        lacking = [
+            line.split()[0]
+            for line in call(ATTNBENCH, "list", "isa", "--long").stdout.splitlines()
+            if "lacks" in line
+        ]
+        if not lacking:
+            self.skipTest("this CPU runs every level that was compiled")
+        result = call(ATTNBENCH, "time", "naive", "query_len=8", "head_dim=8", f"isa={lacking[0]}")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn(f"isa {lacking[0]}: the CPU lacks", result.stdout)
+
+    def test_time_needs_no_config_and_leaves_nothing(self):
+        result = call(ATTNBENCH, "time", "naive", "query_len=8", "head_dim=8", "--quick", env={**os.environ, "TMPDIR": str(self.folder)})  # fmt: skip
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("MEASURED", result.stdout)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_cold_cache_takes_longer(self):
+        result = call(ATTNBENCH, "time", "naive", "query_len=16", "head_dim=64", "cache=[warm, cold]", "--quick")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"naive +warm +MEASURED")
+        self.assertRegex(result.stdout, r"naive +cold +MEASURED")
+
+    def test_plan_tells_what_will_be_done(self):
+        result = call(SABOTEURS, "plan", self.matrix("[honest, zeros]"))
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("2 points in 1 blocks of shared inputs, 2 invocations: 4 trials", result.stdout)
+        self.assertRegex(result.stdout, r"(?m)^memory +\S+ MB at most")
+
+    def test_the_plan_comes_out_in_rows(self):
+        self.run_config(self.matrix("[honest, crashes]"))
+        rows = [
+            json.loads(line)
+            for line in call(SABOTEURS, "export", self.run_directory, "--format", "jsonl").stdout.splitlines()
+        ]
+        self.assertEqual([row["variant"] for row in rows], ["honest", "crashes"])
+        self.assertEqual([row["status"] for row in rows], ["MEASURED", "FAILED"])
+        self.assertEqual(rows[1]["median_ns"], "nan")
+        header, *lines = call(SABOTEURS, "export", self.run_directory).stdout.splitlines()
+        self.assertEqual(header.split(",")[0], "point")
+        self.assertEqual(lines[0].split(",")[0], rows[0]["point"])
+        samples = call(SABOTEURS, "export", self.run_directory, "--samples").stdout.splitlines()[1:]
+        self.assertEqual(len(samples), sum(len(line["samples_ns"]) for line in lines_of(self.run_directory)))
+
+
+class Interruptions(Program):
+    def begin(self, config, lines):
+        """A run that has written `lines` lines."""
+        process = subprocess.Popen(
+            [SABOTEURS, "run", config, "-o", self.run_directory], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        journal = self.run_directory / "journal.jsonl"
+        for _ in range(3000):
+            if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
+                return process
+            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
+            time.sleep(0.01)
+        process.kill()
+        raise AssertionError("no progress")
+
+    def finish(self):
+        self.assertEqual(call(SABOTEURS, "resume", self.run_directory).returncode, 0)
+        lines = lines_of(self.run_directory)
+        self.assertEqual(len(lines), 120)
+        self.assertEqual(len({(line["point"], line["invocation"]) for line in lines}), 120)
+
+    def test_sigint_and_sigterm_finish_the_point_and_resume(self):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            with self.subTest(signal=number):
+                process = self.begin(self.config(LONG), 5)
+                process.send_signal(number)
+                _, errors = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, code, errors)
+                self.assertIn("resume", errors)
+                held = len(lines_of(self.run_directory))
+                self.assertTrue(5 <= held < 120)
+                self.assertFalse((self.run_directory / "results.h5").exists())
+                self.assertIn("pending", call(SABOTEURS, "show", self.run_directory).stdout)
+                self.finish()
+                shutil.rmtree(self.run_directory)
+
+    def test_a_signal_to_the_whole_group_spares_the_worker(self):
+        process = subprocess.Popen(
+            [SABOTEURS, "run", self.config(LONG), "-o", self.run_directory], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        journal = self.run_directory / "journal.jsonl"
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 143)
+        self.assertTrue(all(line["status"] == "MEASURED" for line in lines_of(self.run_directory)))
+        self.finish()
+
+    def test_a_second_process_is_refused(self):
+        process = self.begin(self.config(LONG), 1)
+        second = call(SABOTEURS, "resume", self.run_directory)
+        self.assertEqual(second.returncode, 2)
+        self.assertIn("another process", second.stderr)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+
+    def test_another_build_is_refused_unless_accepted(self):
+        process = self.begin(self.config(LONG), 3)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        other = self.folder / "other"
+        shutil.copy(SABOTEURS, other)
+        with open(other, "ab") as file:
+            file.write(b"another build")
+        refused = call(other, "resume", self.run_directory)
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("--accept-changes", refused.stderr)
+        self.assertEqual(call(other, "resume", self.run_directory, "--accept-changes").returncode, 0)
+        self.assertEqual(len(lines_of(self.run_directory)), 120)
+
+    def test_what_exists_is_not_overwritten(self):
+        self.run_directory.mkdir()
+        result = self.run_config(self.matrix("[honest]"))
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("exists", result.stderr)
+        self.assertEqual(list(self.run_directory.iterdir()), [])
+
+    def test_where_nothing_can_be_written_exits_1(self):
+        result = call(SABOTEURS, "run", self.matrix("[honest]"), "-o", "/proc/attnbench/run")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("/proc/attnbench", result.stderr)
+
+    def test_a_full_disk_exits_1_and_the_run_resumes(self):
+        """A file-size limit stands for the full disk: first met by the journal."""
+        config = self.config(LONG)
+        limit = 64 << 10
+        result = self.run_config(
+            config, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        )
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("journal.jsonl", result.stderr)
+        held = (self.run_directory / "journal.jsonl").read_bytes()
+        self.assertLessEqual(len(held), limit)
+        self.assertTrue(held.endswith(b"\n"), "nothing of the line that did not fit stays")
+        self.finish()
+        self.assertTrue((self.run_directory / "journal.jsonl").read_bytes().startswith(held))
+
+    def test_a_full_disk_at_the_start_leaves_nothing(self):
+        result = self.run_config(
+            self.config(LONG), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        )
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["c.yaml"])
+
+
+class Checks(Program):
+    def test_saboteurs_are_found_and_the_honest_passes(self):
+        result = call(SABOTEURS, "check", "--quick", "--only", "^(honest|zeros|crashes)/.*q(7|13|16)k")
+        self.assertEqual(result.returncode, 4, result.stderr)
+        counts = {row.split()[0]: [int(cell) for cell in row.split()[1:]]
+                  for row in result.stdout.splitlines() if re.match(r"\w+( +\d+){5}$", row)}  # fmt: skip
+        accepted, weak, skipped, rejected, failed = range(5)
+        self.assertGreater(counts["honest"][accepted], 0)
+        self.assertEqual(counts["honest"][rejected] + counts["honest"][failed], 0)
+        self.assertGreater(counts["zeros"][rejected], 0)
+        self.assertGreater(counts["crashes"][failed], 0)
+        self.assertEqual(counts["crashes"][accepted], 0)
+        self.assertIn("signal 6 (Aborted)", result.stdout)
+        command = re.search(r"REJECTED zeros.*\n +reproduce: attnbench (check --only .*)", result.stdout).group(1)
+        again = subprocess.run(f"{SABOTEURS} {command}", shell=True, capture_output=True, text=True)
+        self.assertEqual(again.returncode, 4)
+        self.assertRegex(again.stdout, r"(?m)^all +0 +0 +0 +1 +0$")
+
+    def test_a_hang_is_a_failure_of_its_own_case(self):
+        result = call(SABOTEURS, "check", "--timeout", "0.3", "--only",
+                      "^(honest|hangs)/.*f32/b1h1g1q1k1d1v1/(none|alibi|sinks)/needles")  # fmt: skip
+        self.assertEqual(result.returncode, 4, result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^hangs +0 +0 +0 +0 +3$")
+        self.assertRegex(result.stdout, r"(?m)^honest +\d+ +\d+ +0 +0 +0$")
+
+    def test_the_program_passes_its_own_check(self):
+        result = call(ATTNBENCH, "check", "--only", "^naive/.*b1h3g1q13k31")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_sigint_ends_it_with_its_counts(self):
+        for wait_s in (1, 4, 16):  # a loaded machine may have no case done after the first
+            process = subprocess.Popen([SABOTEURS, "check", "--only", "^honest/"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)  # fmt: skip
+            time.sleep(wait_s)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 130, errors)
+            self.assertIn("interrupted after", errors)
+            if output:
+                break
+        self.assertRegex(output, r"(?m)^honest +\d+ +\d+ +\d+ +0 +0$")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
