@@ -19,6 +19,8 @@ def value_text(factor: str, value) -> str:
     """A factor's value as a table shows it; of a file its name, for where it lies is nobody's business."""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if factor == "tensor" and value == "":
+        return "drawn"
     text = str(value)
     return (text.rsplit("/", 1)[-1] if factor == "capture" else text) or "-"
 
@@ -107,7 +109,9 @@ def _dependent(run: Run) -> list[str]:
         dependent = [f for f in dependent if f not in sizes]
         for tensor in run.values("tensor"):
             own = next(p.factors for p in run.points if p.factors["tensor"] == tensor)
-            lines.append(f"tensor {tensor}: " + ", ".join(f"{f} {value_text(f, own[f])}" for f in sizes))
+            unused = ("pattern", "seed") if tensor else ("capture",)
+            told = [f"{f} {value_text(f, own[f])}" for f in sizes if f not in unused]
+            lines.append(f"tensor {value_text('tensor', tensor)}: {', '.join(told)}")
     for factor in dependent:
         teller = next(f for f in run.varying if run.determines(f, factor))
         same = all(p.factors[factor] == p.factors[teller] for p in run.points)
