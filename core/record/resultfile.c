@@ -84,7 +84,6 @@ static bool set_fields(hid_t object, const struct record_fields *fields) {
 
 static bool write_root(const struct build *build) {
     const struct record_index *const index = &build->index;
-    const struct record_field *const seed = record_find(&build->plan.header, "seed");
     char plan_hash[RECORD_ID_CHARS + 1];
     record_id(build->plan_text, plan_hash);
     return record_hdf5_set_text(build->file, "schema", RESULT_SCHEMA) &&
@@ -95,7 +94,8 @@ static bool write_root(const struct build *build) {
            record_hdf5_set_text(build->file, "date", index->first_utc[0] ? index->first_utc : "unknown") &&
            record_hdf5_set_text(build->file, "machine", record_text(&build->facts, "hostname", "unknown")) &&
            record_hdf5_set_text(build->file, "status", index->complete ? "complete" : "partial") &&
-           record_hdf5_set_text(build->file, "plan_hash", plan_hash) && (!seed || set_field(build->file, seed)) &&
+           record_hdf5_set_text(build->file, "plan_hash", plan_hash) &&
+           record_hdf5_set_integer(build->file, "seed", record_integer(&build->plan.header, "order_seed", 0)) &&
            record_hdf5_set_integer(build->file, "invocation_count", (int64_t)build->plan.invocations) &&
            record_hdf5_set_integer(build->file, "point_count", (int64_t)build->plan.point_count) &&
            record_hdf5_set_integer(build->file, "trial_count", (int64_t)index->count) &&
@@ -234,7 +234,7 @@ static bool write_provenance(const struct build *build) {
         return false;
     const bool written = set_fields(group, &build->facts) && put_file(build, group, "plan.json", "plan") &&
                          put_file(build, group, "config.yaml", "config") &&
-                         put_file(build, group, "resolved.yaml", "resolved_config") &&
+                         put_file(build, group, "config.resolved.yaml", "resolved_config") &&
                          put_file(build, group, "topology.xml", "topology_xml");
     H5Gclose(group);
     return written;

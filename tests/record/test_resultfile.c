@@ -23,7 +23,7 @@ static void write_plan(void) {
     uint32_t order[INVOCATIONS * POINTS] = {0, 1, 2, 2, 1, 0};
     struct record_plan plan = {.points = points, .point_count = POINTS, .invocations = INVOCATIONS, .order = order};
     record_add_text(&plan.header, "name", "tiny");
-    record_add_integer(&plan.header, "seed", 7);
+    record_add_integer(&plan.header, "order_seed", 7);
     for (int i = 0; i < POINTS; ++i) {
         point_id(i, points[i].id);
         record_add_text(&points[i].factors, "variant", i == 1 ? "online_tiled" : "naive");
