@@ -2,11 +2,13 @@
 #include "measure/statistics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Beyond this the running binomial coefficient is scaled down by it; small enough for one more factor of `count`. */
 #define RESCALE_EXPONENT 512
+#define INSERTION_COUNT  16 /* shorter stretches are sorted by insertion */
 
 size_t measure_rank(size_t count, double confidence, double *coverage) {
     /* Coefficients C(n, i) and their running sum are kept as integers times 2^-exponent: exact while they fit 53
@@ -47,23 +49,45 @@ struct measure_estimate measure_estimate_median(const double *values, size_t cou
     for (size_t i = 0; i < count; ++i)
         if (isnan(values[i]))
             return none;
-    double *const sorted = malloc(count * sizeof *sorted);
+    double *const sorted = malloc((count + (count + 1) / 2) * sizeof *sorted);
     if (!sorted)
         return none;
     memcpy(sorted, values, count * sizeof *sorted);
-    measure_sort(sorted, count);
+    measure_sort(sorted, count, sorted + count);
     const struct measure_estimate estimate = measure_estimate_sorted(sorted, count, confidence);
     free(sorted);
     return estimate;
 }
 
-static int ascending(const void *left, const void *right) {
-    const double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+void measure_merge(double *values, size_t split, size_t count, double *scratch) {
+    memcpy(scratch, values + split, (count - split) * sizeof *values);
+    size_t left = split, right = count - split; /* not yet placed; the largest goes to the end first */
+    while (right > 0) {
+        const bool take_left = left > 0 && values[left - 1] > scratch[right - 1];
+        const size_t place = left + right - 1;
+        values[place] = take_left ? values[--left] : scratch[--right];
+    }
 }
 
-void measure_sort(double *values, size_t count) {
-    qsort(values, count, sizeof *values, ascending);
+static void insertion_sort(double *values, size_t count) {
+    for (size_t i = 1; i < count; ++i) {
+        const double value = values[i];
+        size_t place = i;
+        for (; place > 0 && values[place - 1] > value; --place)
+            values[place] = values[place - 1];
+        values[place] = value;
+    }
+}
+
+void measure_sort(double *values, size_t count, double *scratch) {
+    if (count <= INSERTION_COUNT) {
+        insertion_sort(values, count);
+        return;
+    }
+    const size_t split = count / 2;
+    measure_sort(values, split, scratch);
+    measure_sort(values + split, count - split, scratch);
+    measure_merge(values, split, count, scratch);
 }
 
 double measure_quantile(const double *sorted, size_t count, double q) {

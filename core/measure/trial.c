@@ -40,8 +40,10 @@ static double warm_up(const struct measure_subject *subject, const struct measur
 
 /* Brings sorted_ns and the estimate up to date; the first `sorted` samples are already in order there. */
 static void update_estimate(struct measure_trial *trial, int64_t sorted) {
-    memcpy(trial->sorted_ns + sorted, trial->samples_ns + sorted, (size_t)(trial->count - sorted) * sizeof(double));
-    measure_sort(trial->sorted_ns, (size_t)trial->count);
+    const size_t fresh = (size_t)(trial->count - sorted);
+    memcpy(trial->sorted_ns + sorted, trial->samples_ns + sorted, fresh * sizeof(double));
+    measure_sort(trial->sorted_ns + sorted, fresh, trial->scratch_ns);
+    measure_merge(trial->sorted_ns, (size_t)sorted, (size_t)trial->count, trial->scratch_ns);
     trial->within_process = measure_estimate_sorted(trial->sorted_ns, (size_t)trial->count, MEASURE_CONFIDENCE);
 }
 
@@ -50,29 +52,33 @@ static bool target_reached(const struct measure_estimate *estimate, double targe
            (estimate->high - estimate->low) / 2 <= target_ci * estimate->median;
 }
 
-static double median_and_spread(const double *sorted, int64_t count, double *spread) {
-    *spread = measure_quantile(sorted, (size_t)count, 0.75) - measure_quantile(sorted, (size_t)count, 0.25);
-    return measure_quantile(sorted, (size_t)count, 0.5);
+struct level {
+    double median, spread; /* spread: interquartile range */
+};
+
+static struct level level_of(const double *sorted, size_t count) {
+    return (struct level){
+        .median = measure_quantile(sorted, count, 0.5),
+        .spread = measure_quantile(sorted, count, 0.75) - measure_quantile(sorted, count, 0.25),
+    };
 }
 
-/* Uses sorted_ns as scratch for the halves and leaves it in order. */
+/* Half the samples and room to sort them fit the scratch. */
+static struct level level_of_half(struct measure_trial *trial, size_t first, size_t count) {
+    memcpy(trial->scratch_ns, trial->samples_ns + first, count * sizeof(double));
+    measure_sort(trial->scratch_ns, count, trial->scratch_ns + count);
+    return level_of(trial->scratch_ns, count);
+}
+
 static bool is_unstable(struct measure_trial *trial, double target_ci) {
     if (trial->count < FEWEST_JUDGED)
         return false;
-    const int64_t half = trial->count / 2;
-    double spread, first_spread, second_spread;
-    const double median = median_and_spread(trial->sorted_ns, trial->count, &spread);
-
-    memcpy(trial->sorted_ns, trial->samples_ns, (size_t)trial->count * sizeof(double));
-    measure_sort(trial->sorted_ns, (size_t)half);
-    measure_sort(trial->sorted_ns + half, (size_t)(trial->count - half));
-    const double first = median_and_spread(trial->sorted_ns, half, &first_spread);
-    const double second = median_and_spread(trial->sorted_ns + half, trial->count - half, &second_spread);
-    measure_sort(trial->sorted_ns, (size_t)trial->count);
-
-    const double drift = fabs(second - first);
-    return !(spread <= UNSTABLE_SPREAD * median) ||
-           (drift > target_ci * median && drift > fmax(first_spread, second_spread));
+    const size_t count = (size_t)trial->count, half = count / 2;
+    const struct level whole = level_of(trial->sorted_ns, count);
+    const struct level first = level_of_half(trial, 0, half), second = level_of_half(trial, half, count - half);
+    const double drift = fabs(second.median - first.median);
+    return !(whole.spread <= UNSTABLE_SPREAD * whole.median) ||
+           (drift > target_ci * whole.median && drift > fmax(first.spread, second.spread));
 }
 
 void measure_trial_run(const struct measure_subject *subject, const struct measure_options *options,

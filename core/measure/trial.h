@@ -35,6 +35,7 @@ struct measure_subject {
 struct measure_trial {
     double samples_ns[MEASURE_MAX_SAMPLES]; /* in order of time */
     double sorted_ns[MEASURE_MAX_SAMPLES];  /* the same, ascending */
+    double scratch_ns[MEASURE_MAX_SAMPLES]; /* for sorting; holds nothing */
     int64_t count;
     int last_set; /* the operand set that holds the last timed answer, the one to verify */
     enum measure_end ended_by;

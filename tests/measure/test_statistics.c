@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "measure/statistics.h"
 
@@ -90,6 +91,31 @@ Test(statistics, quantiles_interpolate) {
     cr_expect_eq(measure_quantile(sorted, 4, 0.5), 25);
     cr_expect_eq(measure_quantile(sorted, 4, 1), 40);
     cr_expect_eq(measure_quantile(sorted, 1, 0.75), 10);
+}
+
+static int ascending(const void *left, const void *right) {
+    const double a = *(const double *)left, b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+Test(statistics, sorting_agrees_with_the_library_s) {
+    unsigned short state[3] = {4, 5, 6};
+    static double values[1000], expected[1000], scratch[501];
+    for (size_t n = 0; n <= 1000; n += n < 70 ? 1 : 31)
+        for (int kind = 0; kind < 4; ++kind) { /* random, with many equal, descending, ascending */
+            for (size_t i = 0; i < n; ++i)
+                values[i] = kind == 0   ? erand48(state) - 0.5
+                            : kind == 1 ? (double)(nrand48(state) % 5)
+                            : kind == 2 ? -(double)i
+                                        : (double)i;
+            memcpy(expected, values, n * sizeof *values);
+            qsort(expected, n, sizeof *expected, ascending);
+            const size_t room = (n + 1) / 2;
+            scratch[room] = 42;
+            measure_sort(values, n, scratch);
+            cr_assert(memcmp(values, expected, n * sizeof *values) == 0, "%zu values of kind %d", n, kind);
+            cr_assert_eq(scratch[room], 42, "wrote behind the scratch at %zu values", n);
+        }
 }
 
 /* The claim itself: intervals of n values drawn from a skewed distribution hold its median as often as they say. */
