@@ -30,7 +30,7 @@ static double fma_f32(int64_t rounds, double *sink) {
         sums[n] = vec_all(0.5f + (float)n);
     vec factor = vec_all(0.999f), addend = vec_all(1e-4f);
     for (int64_t round = 0; round < rounds; ++round) {
-        _Pragma("GCC unroll 12") for (int n = 0; n < CHAINS; ++n) {
+        VEC_UNROLL(12) for (int n = 0; n < CHAINS; ++n) {
             sums[n] = sums[n] * factor + addend;
             PROBE_KEEP(sums[n]);
         }
@@ -65,7 +65,7 @@ static double read(const void *data, size_t bytes, int64_t rounds, double *sink)
         sums[n] = vec_all(0.0f);
     for (int64_t round = 0; round < rounds; ++round)
         for (const float *at = data, *const end = at + bytes / sizeof(float); at < end; at += STREAMS * VEC_LANES)
-            _Pragma("GCC unroll 8") for (int n = 0; n < STREAMS; ++n) {
+            VEC_UNROLL(8) for (int n = 0; n < STREAMS; ++n) {
                 sums[n] += vec_load(at + n * VEC_LANES);
                 PROBE_KEEP(sums[n]);
             }

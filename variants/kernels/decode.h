@@ -79,18 +79,18 @@ VEC_INLINE void decode_dots(int rows, int64_t keys, int64_t head_dim, const floa
     const int64_t whole = head_dim - head_dim % VEC_LANES;
     for (int64_t n = 0; n < keys; ++n, key += key_stride_bytes) {
         vec acc[DECODE_GROUP];
-        _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] = vec_all(0.0f);
+        VEC_UNROLL(4) for (int r = 0; r < rows; ++r) acc[r] = vec_all(0.0f);
         for (int64_t c = 0; c < whole; c += VEC_LANES) {
             const vec features = decode_load(key, type, c);
-            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] +=
-                vec_load(queries + r * query_stride + c) * features;
+            VEC_UNROLL(4) for (int r = 0; r < rows; ++r) acc[r] += vec_load(queries + r * query_stride + c) * features;
         }
         if (whole < head_dim) {
             const vec features = decode_load_part(key, type, whole, head_dim - whole);
-            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) acc[r] +=
+            VEC_UNROLL(4)
+            for (int r = 0; r < rows; ++r) acc[r] +=
                 vec_load(queries + r * query_stride + whole) * features; /* padded with zeros */
         }
-        _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) scores[r * DECODE_BLOCK + n] = vec_sum(acc[r]);
+        VEC_UNROLL(4) for (int r = 0; r < rows; ++r) scores[r * DECODE_BLOCK + n] = vec_sum(acc[r]);
     }
 }
 
@@ -102,11 +102,11 @@ VEC_INLINE void decode_values(int rows, int64_t keys, int64_t value_dim, const f
         for (int64_t c = 0; c < value_dim; c += VEC_LANES) {
             const bool part = c + VEC_LANES > value_dim;
             vec features[4];
-            _Pragma("GCC unroll 4") for (int64_t m = 0; m < 4; ++m) {
+            VEC_UNROLL(4) for (int64_t m = 0; m < 4; ++m) {
                 const char *const from = value + (m < left ? m : 0) * value_stride_bytes; /* weight 0 beyond the end */
                 features[m] = part ? decode_load_part(from, type, c, value_dim - c) : decode_load(from, type, c);
             }
-            _Pragma("GCC unroll 4") for (int r = 0; r < rows; ++r) {
+            VEC_UNROLL(4) for (int r = 0; r < rows; ++r) {
                 const float *const weight = weights + r * DECODE_BLOCK + n;
                 const vec sum = vec_load(sums + r * sums_stride + c);
                 vec_store(sums + r * sums_stride + c,

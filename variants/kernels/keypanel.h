@@ -15,10 +15,10 @@
 #define PANEL_VECS (VEC_REGISTERS == 32 ? 4 : 2)
 #define PANEL_KEYS (PANEL_VECS * VEC_LANES)
 
-#define PANEL_UNROLL_ROWS _Pragma("GCC unroll 6")
-#define PANEL_UNROLL_VECS _Pragma("GCC unroll 4")
+#define PANEL_UNROLL_ROWS VEC_UNROLL(6)
+#define PANEL_UNROLL_VECS VEC_UNROLL(4)
 /* A trip count of head_dim / 8 is one that the branch predictor learns. */
-#define PANEL_UNROLL_LOOP _Pragma("GCC unroll 8")
+#define PANEL_UNROLL_LOOP VEC_UNROLL(8)
 
 /* Packs keys [first, first + PANEL_KEYS) of one KV head; places beyond key_len become zero keys. `panel` has
  * head_dim * PANEL_KEYS floats. */

@@ -30,6 +30,14 @@
 
 #define VEC_INLINE static inline __attribute__((always_inline))
 
+/* Unrolls the loop that follows. A sanitized build checks every copy and would compile for minutes: it has none. */
+#define VEC_PRAGMA(text) _Pragma(#text)
+#if defined(__SANITIZE_ADDRESS__)
+#define VEC_UNROLL(count)
+#else
+#define VEC_UNROLL(count) VEC_PRAGMA(GCC unroll count)
+#endif
+
 typedef float vec __attribute__((vector_size(4 * VEC_LANES)));
 typedef int32_t vec_bits __attribute__((vector_size(4 * VEC_LANES)));
 
