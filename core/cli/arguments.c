@@ -23,6 +23,7 @@ static const struct {
     {"accept-changes", NULL, "goes on although the program or the plan changed"},
     {"from", "N", "first case"},
     {"peaks", NULL, "measures multiply-add, exponential, read and GEMM rates"},
+    {"loop", "SECONDS", "the first point over and over in one process, for a profiler"},
 };
 
 enum { HELP = 'h' };
@@ -42,13 +43,13 @@ static bool complain_unknown(const char *verb, const char *option, const struct 
     return false;
 }
 
-static bool read_seconds(const char *verb, const char *text, double *seconds) {
+static bool read_seconds(const char *verb, const char *option, const char *text, double *seconds) {
     char *end;
     *seconds = strtod(text, &end);
     end += strspn(end, " ");
     if (end != text && (*end == '\0' || !strcmp(end, "s")) && *seconds > 0 && isfinite(*seconds))
         return true;
-    fprintf(stderr, "attnbench %s: --timeout %s: not a time; it is a number of seconds, like 20 or '20 s'\n", verb,
+    fprintf(stderr, "attnbench %s: --%s %s: not a time; it is a number of seconds, like 20 or '20 s'\n", verb, option,
             text);
     return false;
 }
@@ -68,7 +69,8 @@ static bool take(const char *verb, unsigned option, const char *value, struct cl
     case CLI_LONG: arguments->long_form = true; break;
     case CLI_FORMAT: arguments->format = value; break;
     case CLI_SAMPLES: arguments->samples = true; break;
-    case CLI_TIMEOUT: return read_seconds(verb, value, &arguments->timeout_s);
+    case CLI_TIMEOUT: return read_seconds(verb, "timeout", value, &arguments->timeout_s);
+    case CLI_LOOP: return read_seconds(verb, "loop", value, &arguments->loop_s);
     case CLI_ACCEPT: arguments->accept_changes = true; break;
     case CLI_FROM: arguments->from = atol(value); break;
     case CLI_PEAKS: arguments->peaks = true; break;

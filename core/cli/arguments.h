@@ -19,7 +19,8 @@ enum cli_option {
     CLI_ACCEPT = 1 << 8,  /* --accept-changes */
     CLI_FROM = 1 << 9,    /* --from N: workers only */
     CLI_PEAKS = 1 << 10,  /* --peaks */
-    CLI_OPTION_COUNT = 11,
+    CLI_LOOP = 1 << 11,   /* --loop SECONDS */
+    CLI_OPTION_COUNT = 12,
 };
 
 #define CLI_MAX_SETS 64
@@ -29,7 +30,7 @@ struct cli_arguments {
     size_t set_count;
     const char *only, *output, *format;
     bool quick, long_form, samples, accept_changes, peaks, help;
-    double timeout_s; /* 0: not given */
+    double timeout_s, loop_s; /* 0: not given */
     long from;
     char **words; /* what is no option */
     int word_count;

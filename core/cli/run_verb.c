@@ -108,7 +108,9 @@ int cli_time(const struct cli_call *call) {
     if (make_plan(call, call->arguments.words[0], &plan, &error) != ATTN_OK)
         return cli_fail(&error);
     int code;
-    if (call->arguments.output) {
+    if (call->arguments.loop_s > 0) {
+        code = cli_loop(call, plan);
+    } else if (call->arguments.output) {
         code = run_plan(call, plan, call->arguments.output, true);
     } else {
         const char *const temporary = getenv("TMPDIR");

@@ -199,7 +199,10 @@ class Runs(Program):
         self.assertIn(f"isa {lacking[0]}: the CPU lacks", result.stdout)
 
     def test_time_needs_no_config_and_leaves_nothing(self):
-        result = call(ATTNBENCH, "time", "naive", "query_len=8", "head_dim=8", "--quick", env={**os.environ, "TMPDIR": str(self.folder)})  # fmt: skip
+        result = call(
+            ATTNBENCH, "time", "naive", "query_len=8", "head_dim=8", "--quick",
+            env={**os.environ, "TMPDIR": str(self.folder)},
+        )  # fmt: skip
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("MEASURED", result.stdout)
         self.assertEqual(list(self.folder.iterdir()), [])
@@ -209,6 +212,15 @@ class Runs(Program):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stdout, r"naive +warm +MEASURED")
         self.assertRegex(result.stdout, r"naive +cold +MEASURED")
+
+    def test_a_loop_judges_its_answers_too(self):
+        words = ("query_len=8", "head_dim=8", "--loop", "0.1 s")
+        result = call(SABOTEURS, "time", "honest", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"^\d+ calls in \S+ s, the fastest \S+ us$")
+        result = call(SABOTEURS, "time", "zeros", *words)
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("REJECTED", result.stderr)
 
     def test_plan_tells_what_will_be_done(self):
         result = call(SABOTEURS, "plan", self.matrix("[honest, zeros]"))
