@@ -8,27 +8,19 @@
 /* Stable by block: combinations of one block may come apart when axes are tied. */
 bool campaign_blocks_gather(struct campaign_plan *plan, size_t block_count) {
     struct campaign_point *const sorted = malloc((plan->point_count + 1) * sizeof *sorted);
-    size_t *const next = calloc(block_count + 1, sizeof *next);
-    int *const rank = malloc((block_count + 1) * sizeof *rank);
-    const bool good = sorted && next && rank;
+    size_t *const next = calloc(block_count + 1, sizeof *next); /* where the next point of each block goes */
+    const bool good = sorted && next;
     for (size_t n = 0; good && n < plan->point_count; ++n)
         ++next[plan->points[n].block + 1];
-    plan->block_count = 0;
-    for (size_t b = 0; good && b < block_count; ++b) { /* blocks without points are left out of the count */
-        rank[b] = (int)plan->block_count;
-        plan->block_count += next[b + 1] > 0;
+    for (size_t b = 0; good && b < block_count; ++b)
         next[b + 1] += next[b];
-    }
-    for (size_t n = 0; good && n < plan->point_count; ++n) {
-        struct campaign_point *const place = &sorted[next[plan->points[n].block]++];
-        *place = plan->points[n];
-        place->block = rank[place->block];
-    }
+    for (size_t n = 0; good && n < plan->point_count; ++n)
+        sorted[next[plan->points[n].block]++] = plan->points[n];
     free(next);
-    free(rank);
     if (good) {
         free(plan->points);
         plan->points = sorted;
+        plan->block_count = block_count;
     } else {
         free(sorted);
     }

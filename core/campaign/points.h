@@ -26,8 +26,7 @@ struct campaign_ids {
 int64_t campaign_ids_add(struct campaign_ids *ids, const char *id, int64_t number, bool *added);
 void campaign_ids_release(struct campaign_ids *ids);
 
-/* Brings the points of each block together, in the order in which blocks first appear, and numbers the blocks anew.
- * False: out of memory. */
+/* Brings the points of each block together, blocks in the order of their numbers. False: out of memory. */
 bool campaign_blocks_gather(struct campaign_plan *plan, size_t block_count);
 /* Sets every point's baseline: the point of variant `baseline` (NULL: none) at one thread with the same inputs and ISA
  * level; of several the one with the same cache state, automatic parameters, the same placement, in this order. */

@@ -70,6 +70,11 @@ Test(config_expansion, dotted_axes_multiply_their_variant_alone) {
                      "naive(0,0)x1 tiled(8,0)x1 tiled(16,0)x1 online_tiled(4,8)x1 online_tiled(5,8)x1 "
                      "online_tiled(4,16)x1 online_tiled(5,16)x1");
     cr_expect_eq(planned(WITH_MATRIX("{variant: naive, tiled.block_keys: 1-64}"))->point_count, 1);
+    /* Axes of different variants add up, they do not multiply each other beyond any bound. */
+    cr_expect_eq(planned(WITH_MATRIX("{variant: [tiled, online_tiled, parallel_splits], tiled.block_keys: 1-400, "
+                                     "online_tiled.block_queries: 1-500, parallel_splits.splits: 1-64}"))
+                     ->point_count,
+                 400 + 500 + 64);
 }
 
 Test(config_expansion, zip_walks_together) {

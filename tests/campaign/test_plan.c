@@ -43,6 +43,18 @@ Test(plan, ids_do_not_depend_on_how_a_config_is_written) {
     cr_expect_gt(other->point_count, plan->point_count); /* other points beside them change nothing */
 }
 
+Test(plan, points_stand_in_the_same_order_however_axes_are_listed) {
+    const struct campaign_plan *const plan =
+        planned("problem: {head_dim: 16}\nmatrix: {query_len: [8, 16], variant: \"*\", tiled.block_keys: [0, 8], "
+                "cache: [warm, cold], threads: [1, 2], type: [f32, bf16]}\n");
+    const struct campaign_plan *const other =
+        planned("matrix: {type: [f32, bf16], threads: [1, 2], cache: [warm, cold], tiled.block_keys: [0, 8], "
+                "variant: \"*\", query_len: [8, 16]}\nproblem: {head_dim: 16}\n");
+    cr_assert_eq(other->point_count, plan->point_count);
+    for (size_t n = 0; n < plan->point_count; ++n)
+        cr_expect_str_eq(other->points[n].id, plan->points[n].id);
+}
+
 Test(plan, ids_change_with_every_factor) {
     const char *const changes[] = {"batch=2",       "query_heads=8",      "key_heads=2",        "query_len=33",
                                    "key_len=31",    "head_dim=8",         "value_dim=8",        "scale=0.5",
@@ -101,6 +113,15 @@ Test(plan, orders_are_permutations_with_whole_blocks) {
     }
 }
 
+Test(plan, blocks_are_shuffled_too) {
+    const struct campaign_plan *const plan =
+        planned("problem: {head_dim: 16}\nmatrix: {variant: [naive, tiled], query_len: 1-50}\n");
+    size_t in_place = 0;
+    for (size_t position = 0; position < plan->point_count; ++position)
+        in_place += (size_t)plan->points[plan->order[position]].block == position / 2;
+    cr_expect_lt(in_place, plan->point_count / 2, "%zu of 100 points stand in their block's old place", in_place);
+}
+
 Test(plan, orders_follow_the_seed_alone) {
     const struct campaign_plan *const plan = planned(sweep), *const again = planned(sweep);
     const size_t bytes = (size_t)plan->invocations * plan->point_count * sizeof *plan->order;
@@ -140,6 +161,10 @@ Test(plan, baselines) {
         cr_expect_eq(base->overrides[0], 0, "the untuned point is the baseline");
         cr_expect_str_eq(base->placement, tuned->points[n].placement);
     }
+    const struct campaign_plan *const parallel =
+        planned(WITH_MATRIX("{variant: [tiled, parallel_heads], threads: [4, 2, 1]}") "baseline: parallel_heads\n");
+    for (size_t n = 0; n < parallel->point_count; ++n)
+        cr_expect_eq(parallel->points[parallel->points[n].baseline].threads, 1);
     const struct campaign_plan *const partial =
         planned("problem: {head_dim: 16}\nmatrix: {variant: [naive, tiled], query_len: [8, 16]}\nbaseline: naive\n"
                 "exclude: {variant: naive, query_len: 16}\n");
