@@ -3,6 +3,7 @@
  * reference) straight from the dot products, and the running maximum is moved only when a score outgrows it. */
 #include "contract/variant.h"
 #include "kernels/decode.h"
+#include "kernels/flash_backward.h"
 #include "kernels/flash_tile.h"
 
 #include <omp.h>
@@ -21,6 +22,8 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
     const int64_t l1 = execution->caches.l1d_bytes ? execution->caches.l1d_bytes : 32768;
     const int64_t l2 = execution->caches.l2_bytes ? execution->caches.l2_bytes : 524288;
     const int64_t head_dim = problem->head_dim, value_dim = problem->value_dim;
+    if (problem->direction == ATTN_BACKWARD)
+        backward_resolve(problem, l2, &values[BLOCK_QUERIES], &values[BLOCK_KEYS]);
     if (values[BLOCK_KEYS] == 0) /* a block of packed keys fills L1; values follow from L2 */
         values[BLOCK_KEYS] = flash_clamp(l1 / (4 * head_dim), 64, 512);
     values[BLOCK_KEYS] = flash_round_up(values[BLOCK_KEYS], PANEL_KEYS);
@@ -102,6 +105,23 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
     }
 }
 
+static struct backward lay_out_backward(const struct attn_problem *problem, const struct attn_operands *operands,
+                                        const struct attn_execution *execution) {
+    const int64_t *const values = execution->parameters;
+    return backward_lay_out(problem, operands, values[BLOCK_QUERIES], values[BLOCK_KEYS], execution->threads,
+                            operands ? execution->workspace : NULL);
+}
+
+static size_t backward_workspace_bytes(const struct attn_problem *problem, const struct attn_execution *execution) {
+    return lay_out_backward(problem, NULL, execution).bytes;
+}
+
+static void run_backward(const struct attn_problem *problem, const struct attn_operands *operands,
+                         const struct attn_execution *execution) {
+    const struct backward call = lay_out_backward(problem, operands, execution);
+    backward_run(&call, execution->threads);
+}
+
 ATTN_VARIANT(flash) = {
     .name = "flash",
     .idea = "online softmax inside register tiles over packed keys, fused with the dot products",
@@ -111,4 +131,5 @@ ATTN_VARIANT(flash) = {
     .parameter_count = PARAMETER_COUNT,
     .resolve = resolve,
     .forward = {.workspace_bytes = workspace_bytes, .run = run},
+    .backward = {.workspace_bytes = backward_workspace_bytes, .run = run_backward},
 };

@@ -113,6 +113,14 @@ static inline float attn_score(const struct attn_row *row, int64_t j, float dot)
     return score;
 }
 
+/* d score / d dot of a live pair. */
+static inline float attn_score_slope(const struct attn_row *row, float dot) {
+    if (row->softcap == 0.0f)
+        return row->scale;
+    const float bent = tanhf(row->scale * dot / row->softcap);
+    return row->scale * (1.0f - bent) * (1.0f + bent);
+}
+
 /* The smallest key range that holds every live key of queries [first, last): what a tile of
  * queries has to visit. Empty (begin == end) when all its rows are fully masked. */
 static inline void attn_tile_keys(const struct attn_problem *problem, int64_t b, int64_t h, int64_t first, int64_t last,

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The backward pass of `flash`: weights are recomputed from lse, block of keys by block of keys.
+ *
+ *   P = exp(S - lse),  D = dout . out,  dP = dout V^T,  dS = P o (dP - D)
+ *   dV = P^T dout,  dK = scale * dS^T Q,  dQ = scale * dS K
+ *
+ * A unit of work is one block of keys of one KV head: it keeps dK and dV to itself while all queries pass by. Its share
+ * of dQ is added when its turn comes: for every tile of queries, blocks of keys add in ascending order. So no answer
+ * depends on the number of threads, nothing is summed twice, and there are no copies of dQ to merge. Units are handed
+ * out in an order in which a unit waits only for units handed out before it. */
+#ifndef KERNELS_FLASH_BACKWARD_H
+#define KERNELS_FLASH_BACKWARD_H
+
+#include <omp.h>
+#include <sched.h>
+
+#include "kernels/backward_plan.h"
+
+/* One unit: a block of keys of one KV head. */
+struct backward_unit {
+    const struct backward *call;
+    struct backward_buffers own;
+    int64_t head, b, key_head;  /* head: b * key_heads + key_head */
+    int64_t block, first, last; /* keys [first, last) */
+    bool finite;                /* keys and values hold no NaN and no infinity */
+};
+
+/* The keys, relative to the block's first, that some of PANEL_ROWS rows may read; empty: first == last. */
+struct backward_span {
+    int64_t first, last;
+};
+
+/* A tile of queries that meets the unit. */
+struct backward_visit {
+    const struct backward_row *rows; /* of the tile's first row */
+    int64_t first_row, count;        /* rows of the KV head */
+    bool cut;                        /* some pair is masked, or might be */
+    struct backward_span spans[BACKWARD_MAX_TILE_ROWS / PANEL_ROWS];
+};
+
+static inline int64_t backward_clamp(int64_t value, int64_t low, int64_t high) {
+    return value < low ? low : value > high ? high : value;
+}
+
+static inline struct backward_span backward_row_span(const struct backward_unit *unit, const struct backward_row *row) {
+    const int64_t begin = backward_clamp(row->key_begin, unit->first, unit->last);
+    const int64_t end = backward_clamp(row->key_end, begin, unit->last);
+    return (struct backward_span){begin - unit->first, end - unit->first};
+}
+
+static inline void backward_begin_unit(struct backward_unit *unit) {
+    const struct backward *const call = unit->call;
+    const struct attn_tensor *const k = &call->operands->k, *const v = &call->operands->v;
+    const int64_t head_dim = call->problem->head_dim, value_dim = call->problem->value_dim;
+    unit->finite = true;
+    for (int64_t j = unit->first, n = 0; j < unit->last; j += PANEL_KEYS, ++n) {
+        panel_pack(k, unit->b, unit->key_head, j, unit->own.key_panels + n * head_dim * PANEL_KEYS);
+        panel_pack(v, unit->b, unit->key_head, j, unit->own.value_panels + n * value_dim * PANEL_KEYS);
+        unit->finite &= edge_all_finite(unit->own.value_panels + n * value_dim * PANEL_KEYS, value_dim * PANEL_KEYS) &&
+                        edge_all_finite(unit->own.key_panels + n * head_dim * PANEL_KEYS, head_dim * PANEL_KEYS);
+    }
+    for (int64_t j = unit->first; j < unit->last; ++j)
+        grad_copy_row(unit->own.keys + (j - unit->first) * call->key_stride,
+                      attn_tensor_row(k, unit->b, unit->key_head, j), k->type, head_dim, 1.0f);
+    memset(unit->own.dk, 0,
+           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->key_stride) * sizeof(float));
+    memset(unit->own.dv, 0,
+           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->value_stride) *
+               sizeof(float));
+}
+
+static inline void backward_end_unit(const struct backward_unit *unit) {
+    const struct backward *const call = unit->call;
+    const struct attn_tensor *const dk = &call->operands->dk, *const dv = &call->operands->dv;
+    for (int64_t j = unit->first; j < unit->last; ++j) {
+        const float *const dk_row = unit->own.dk + (j - unit->first) * call->key_stride;
+        const float *const dv_row = unit->own.dv + (j - unit->first) * call->value_stride;
+        void *const dk_out = attn_tensor_row(dk, unit->b, unit->key_head, j);
+        void *const dv_out = attn_tensor_row(dv, unit->b, unit->key_head, j);
+        for (int64_t c = 0; c < call->problem->head_dim; ++c)
+            attn_store(dk_out, dk->type, c, dk_row[c]);
+        for (int64_t c = 0; c < call->problem->value_dim; ++c)
+            attn_store(dv_out, dv->type, c, dv_row[c]);
+    }
+}
+
+/* Reads the rows of tile t, and finds out which keys of the unit they need. */
+static inline void backward_begin_visit(const struct backward_unit *unit, int64_t t, struct backward_visit *visit) {
+    const struct backward *const call = unit->call;
+    const struct attn_problem *const problem = call->problem;
+    const struct attn_operands *const operands = call->operands;
+    const int64_t left = call->rows - t * call->tile_rows;
+    visit->first_row = t * call->tile_rows;
+    visit->count = left < call->tile_rows ? left : call->tile_rows;
+    visit->rows = &call->row_facts[unit->head * call->rows + visit->first_row];
+    visit->cut = problem->mask.bias || problem->mask.allowed;
+    for (int64_t r = 0; r < visit->count; ++r) {
+        const struct backward_place at = backward_locate(call, unit->key_head, visit->first_row + r);
+        grad_copy_row(unit->own.queries + r * call->key_stride, attn_tensor_row(&operands->q, unit->b, at.h, at.i),
+                      problem->type, problem->head_dim, problem->scale);
+        grad_copy_row(unit->own.douts + r * call->value_stride, attn_tensor_row(&operands->dout, unit->b, at.h, at.i),
+                      problem->type, problem->value_dim, 1.0f);
+        unit->own.lse[r] = visit->rows[r].lse;
+        unit->own.d[r] = visit->rows[r].d;
+    }
+    for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
+        struct backward_span *const whole = &visit->spans[g / PANEL_ROWS];
+        *whole = (struct backward_span){unit->last - unit->first, 0};
+        for (int64_t r = g; r < g + PANEL_ROWS && r < visit->count; ++r) {
+            const struct backward_span span = backward_row_span(unit, &visit->rows[r]);
+            visit->cut |= span.first > 0 || span.last < unit->last - unit->first;
+            if (span.first < span.last) {
+                whole->first = span.first < whole->first ? span.first : whole->first;
+                whole->last = span.last > whole->last ? span.last : whole->last;
+            }
+        }
+        if (whole->first >= whole->last)
+            *whole = (struct backward_span){0, 0};
+    }
+}
+
+/* Scores and dP of one row, at keys [first, last), become P and dS where softcap, bias, ALiBi or a boolean mask take
+ * part. Runs on to a whole register. */
+static inline void backward_finish_row(const struct backward_row *row, const struct attn_row *live, int64_t first,
+                                       int64_t last, float *weights, float *slopes, float *bends) {
+    const int64_t count = last - first;
+    const bool capped = live->softcap > 0.0f;
+    struct attn_row rest = *live;
+    for (int64_t n = 0; n < count && capped; n += VEC_LANES) {
+        const vec bent = edge_tanh(vec_load(weights + n) * vec_all(1.0f / live->softcap));
+        vec_store(bends + n, (vec_all(1.0f) - bent) * (vec_all(1.0f) + bent));
+        vec_store(weights + n, vec_all(live->softcap) * bent);
+    }
+    rest.softcap = 0.0f;
+    edge_finish_scores(&rest, first, last, weights);
+    for (int64_t n = 0; n < count; n += VEC_LANES) {
+        const vec score = vec_load(weights + n);
+        const vec_bits masked = score == vec_all(-INFINITY), mark = (vec_bits)vec_all(EDGE_MASKED) & masked;
+        const vec weight = vec_exp2(score - vec_all(row->lse * EDGE_LOG2E));
+        vec slope = weight * (vec_load(slopes + n) - vec_all(row->d));
+        if (capped)
+            slope *= vec_load(bends + n);
+        vec_store(weights + n, (vec)(((vec_bits)weight & ~masked) | mark));
+        vec_store(slopes + n, (vec)(((vec_bits)slope & ~masked) | mark));
+    }
+}
+
+/* P and dS of the visit. Pairs outside of a row's live range, and masked ones, hold EDGE_MASKED. */
+static inline void backward_weights(const struct backward_unit *unit, const struct backward_visit *visit) {
+    const struct backward *const call = unit->call;
+    const struct attn_problem *const problem = call->problem;
+    const struct backward_buffers *const own = &unit->own;
+    const int64_t stride = call->weight_stride, keys = unit->last - unit->first;
+    for (int64_t j = 0; j < keys; j += PANEL_KEYS) /* a panel stays in L1 while queries pass by */
+        for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
+            const struct backward_span span = visit->spans[g / PANEL_ROWS];
+            if (j >= span.last || j + PANEL_KEYS <= span.first)
+                continue;
+            const float *const queries = own->queries + g * call->key_stride;
+            const float *const douts = own->douts + g * call->value_stride;
+            const float *const key_panel = own->key_panels + j * problem->head_dim;
+            const float *const value_panel = own->value_panels + j * problem->value_dim;
+            float *const weights = own->weights + g * stride + j, *const slopes = own->slopes + g * stride + j;
+            if (call->plain) {
+                grad_weights(problem->head_dim, queries, call->key_stride, key_panel, own->lse + g, weights, stride);
+                grad_slopes(problem->value_dim, douts, call->value_stride, value_panel, own->d + g, weights, slopes,
+                            stride);
+            } else {
+                panel_scores(problem->head_dim, queries, call->key_stride, key_panel, 1, weights, stride);
+                panel_scores(problem->value_dim, douts, call->value_stride, value_panel, 1, slopes, stride);
+            }
+        }
+    for (int64_t r = 0; r < visit->count && (visit->cut || !call->plain); ++r) {
+        float *const weights = own->weights + r * stride, *const slopes = own->slopes + r * stride;
+        const struct backward_span span = backward_row_span(unit, &visit->rows[r]);
+        if (!call->plain && span.first < span.last) {
+            const struct backward_place at = backward_locate(call, unit->key_head, visit->first_row + r);
+            const struct attn_row live = attn_row_begin(problem, unit->b, at.h, at.i);
+            backward_finish_row(&visit->rows[r], &live, unit->first + span.first, unit->first + span.last,
+                                weights + span.first, slopes + span.first, own->bends);
+        }
+        for (int64_t n = 0; n < span.first; ++n)
+            weights[n] = slopes[n] = EDGE_MASKED;
+        for (int64_t n = span.last; n < keys; ++n)
+            weights[n] = slopes[n] = EDGE_MASKED;
+    }
+}
+
+/* The products of dS and P with what stands on the other side of them. */
+static inline void backward_products(const struct backward_unit *unit, const struct backward_visit *visit) {
+    const struct backward *const call = unit->call;
+    const struct backward_buffers *const own = &unit->own;
+    const int64_t head_dim = call->problem->head_dim, value_dim = call->problem->value_dim;
+    const int64_t stride = call->weight_stride, keys = unit->last - unit->first;
+    for (int64_t j = 0; j < keys; j += PANEL_ROWS) {
+        int64_t first = 0, last = visit->count; /* rows that may read these keys */
+        if (visit->cut) {
+            first = visit->count;
+            last = 0;
+            for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
+                const struct backward_span span = visit->spans[g / PANEL_ROWS];
+                if (span.first < j + PANEL_ROWS && span.last > j) {
+                    first = g < first ? g : first;
+                    last = g + PANEL_ROWS < visit->count ? g + PANEL_ROWS : visit->count;
+                }
+            }
+            if (first >= last)
+                continue;
+        }
+        grad_sum_columns(last - first, value_dim, own->weights + first * stride + j, stride,
+                         own->douts + first * call->value_stride, call->value_stride, own->dv + j * call->value_stride,
+                         call->value_stride);
+        grad_sum_columns(last - first, head_dim, own->slopes + first * stride + j, stride,
+                         own->queries + first * call->key_stride, call->key_stride, own->dk + j * call->key_stride,
+                         call->key_stride);
+    }
+    for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
+        const struct backward_span span = visit->spans[g / PANEL_ROWS];
+        grad_sum_rows(span.last - span.first, head_dim, own->slopes + g * stride + span.first, stride,
+                      own->keys + span.first * call->key_stride, call->key_stride, call->problem->scale,
+                      own->dq + g * call->key_stride, call->key_stride);
+    }
+}
+
+/* The same, pair by pair, passing over masked ones: for rows or keys that hold a NaN or an infinity, which a weight of
+ * zero would not silence. */
+static inline void backward_careful_products(const struct backward_unit *unit, const struct backward_visit *visit) {
+    const struct backward *const call = unit->call;
+    const struct backward_buffers *const own = &unit->own;
+    const int64_t head_dim = call->problem->head_dim, value_dim = call->problem->value_dim;
+    const float scale = call->problem->scale;
+    memset(own->dq, 0, (size_t)(visit->count * call->key_stride) * sizeof(float));
+    for (int64_t r = 0; r < visit->count; ++r) {
+        const float *const query = own->queries + r * call->key_stride;
+        const float *const dout = own->douts + r * call->value_stride;
+        float *const dq = own->dq + r * call->key_stride;
+        for (int64_t n = 0; n < unit->last - unit->first; ++n) {
+            const float weight = own->weights[r * call->weight_stride + n];
+            const float slope = own->slopes[r * call->weight_stride + n];
+            if (weight == 0.0f && signbit(weight))
+                continue;
+            for (int64_t c = 0; c < value_dim; ++c)
+                own->dv[n * call->value_stride + c] += weight * dout[c];
+            for (int64_t c = 0; c < head_dim; ++c) {
+                own->dk[n * call->key_stride + c] += slope * query[c];
+                dq[c] += scale * slope * own->keys[n * call->key_stride + c];
+            }
+        }
+    }
+}
+
+/* Adds the visit's part of dQ when all blocks of keys before this one have. */
+static inline void backward_end_visit(const struct backward_unit *unit, const struct backward_visit *visit,
+                                      int64_t *turn) {
+    const struct backward *const call = unit->call;
+    const int64_t head_dim = call->problem->head_dim;
+    for (int64_t patience = 0; __atomic_load_n(turn, __ATOMIC_ACQUIRE) != unit->block; ++patience)
+        if (patience > 256) /* the other thread may need this core */
+            sched_yield();
+    for (int64_t r = 0; r < visit->count; ++r) {
+        if (visit->spans[r / PANEL_ROWS].first >= visit->spans[r / PANEL_ROWS].last)
+            continue;
+        float *const sums = backward_dq_row(call, unit->b, backward_locate(call, unit->key_head, visit->first_row + r));
+        const float *const dq = unit->own.dq + r * call->key_stride;
+#pragma omp simd
+        for (int64_t c = 0; c < head_dim; ++c)
+            sums[c] += dq[c];
+    }
+    __atomic_store_n(turn, unit->block + 1, __ATOMIC_RELEASE);
+}
+
+static inline void backward_run_unit(struct backward_unit *unit) {
+    const struct backward *const call = unit->call;
+    struct backward_visit visit;
+    backward_begin_unit(unit);
+    for (int64_t t = 0; t < call->tiles; ++t) {
+        struct backward_tile *const tile = &call->tile_facts[unit->head * call->tiles + t];
+        if (unit->block < tile->first_block || unit->block >= tile->last_block)
+            continue;
+        backward_begin_visit(unit, t, &visit);
+        backward_weights(unit, &visit);
+        if (!visit.cut || (unit->finite && tile->finite))
+            backward_products(unit, &visit);
+        else
+            backward_careful_products(unit, &visit);
+        backward_end_visit(unit, &visit, &tile->turn);
+    }
+    backward_end_unit(unit);
+}
+
+/* Unit n: as many heads side by side as there are threads, so that neighbours rarely wait for each other, and blocks
+ * of keys in ascending order, in which causal ones fall in length. */
+static inline struct backward_unit backward_unit_at(const struct backward *call, int64_t n, int64_t side_by_side) {
+    const struct attn_problem *const problem = call->problem;
+    const int64_t heads = problem->batch * problem->key_heads;
+    const int64_t first_head = n / (side_by_side * call->blocks) * side_by_side;
+    const int64_t width = heads - first_head < side_by_side ? heads - first_head : side_by_side;
+    const int64_t within = n - first_head * call->blocks;
+    struct backward_unit unit = {.call = call, .head = first_head + within % width, .block = within / width};
+    unit.b = unit.head / problem->key_heads;
+    unit.key_head = unit.head % problem->key_heads;
+    unit.first = unit.block * call->block_keys;
+    unit.last = unit.first + call->block_keys < problem->key_len ? unit.first + call->block_keys : problem->key_len;
+    return unit;
+}
+
+/* The third phase, for 16-bit types: one rounding. */
+static inline void backward_store_dq(const struct backward *call, int64_t head, int64_t n) {
+    const struct attn_problem *const problem = call->problem;
+    const int64_t b = head / problem->key_heads;
+    const struct backward_place at = backward_locate(call, head % problem->key_heads, n);
+    const float *const sums = backward_dq_row(call, b, at);
+    void *const out = attn_tensor_row(&call->operands->dq, b, at.h, at.i);
+    for (int64_t c = 0; c < problem->head_dim; ++c)
+        attn_store(out, call->operands->dq.type, c, sums[c]);
+}
+
+/* Answers the problem with a call that was laid out on its workspace. */
+static inline void backward_run(const struct backward *call, int threads) {
+    const int64_t heads = call->problem->batch * call->problem->key_heads, units = heads * call->blocks;
+    *call->next_unit = 0;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < heads * call->tiles; ++n)
+            backward_begin_tile(call, n / call->tiles, n % call->tiles);
+        const struct scratch own = scratch_slice(call->threads, call->thread_bytes, omp_get_thread_num());
+        for (;;) {
+            const int64_t n = __atomic_fetch_add(call->next_unit, 1, __ATOMIC_RELAXED);
+            if (n >= units)
+                break;
+            struct scratch buffers = own;
+            struct backward_unit unit = backward_unit_at(call, n, omp_get_num_threads());
+            unit.own = backward_buffers_lay_out(call, &buffers);
+            backward_run_unit(&unit);
+        }
+        if (call->dq) {
+#pragma omp barrier
+#pragma omp for schedule(static)
+            for (int64_t n = 0; n < heads * call->rows; ++n)
+                backward_store_dq(call, n / call->rows, n % call->rows);
+        }
+    }
+}
+
+#endif
