@@ -110,20 +110,28 @@ int check_needle_choose(const struct attn_problem *problem, const struct check_n
     const float near_dot = (float)(near_score / problem->scale);
     /* A needle stands out from `keys` scores near 0 when it exceeds their logarithm. */
     const float outstanding = logf((float)(row.key_end - row.key_begin + 1)) + 4.0f;
-    int armed[CHECK_MAX_NEEDLES], plain[CHECK_MAX_NEEDLES], armed_count = 0, plain_count = 0;
+    int edges[CHECK_MAX_NEEDLES], others[CHECK_MAX_NEEDLES], edge_count = 0, other_count = 0, rightmost = 0;
     for (int n = 0; n < needles->count; ++n) {
-        const float near = score_at(&row, needles->near[n], near_dot);
+        const int64_t key = needles->near[n];
+        const float near = score_at(&row, key, near_dot);
         const float far =
             needles->far[n] < 0 ? -INFINITY : score_at(&row, needles->far[n], (float)CHECK_FAR_STRENGTH * near_dot);
-        if (near >= outstanding && needles->far[n] >= 0 && far == -INFINITY)
-            armed[armed_count++] = n;
-        else if (near >= outstanding || far >= outstanding)
-            plain[plain_count++] = n;
+        const bool at_end = key == row.key_begin || key == row.key_end - 1;
+        if (near >= outstanding && far == -INFINITY && (at_end || needles->far[n] >= 0)) {
+            edges[edge_count] = n;
+            rightmost = key > needles->near[edges[rightmost]] ? edge_count : rightmost;
+            ++edge_count;
+        } else if (near >= outstanding || far >= outstanding) {
+            others[other_count++] = n;
+        }
     }
-    /* Half of the rows that could guard an edge of the mask do; a tile may be lost elsewhere. */
-    if (armed_count > 0 && (plain_count == 0 || bits & 1))
-        return armed[check_below(bits, armed_count)];
-    return plain_count > 0 ? plain[check_below(bits, plain_count)] : -1;
+    /* However few rows there are, the first and the last stand at the right edge of what they read. Of the others half
+     * of those that could guard an edge do; a tile may be lost elsewhere. */
+    if (edge_count > 0 && (i == 0 || i == problem->query_len - 1))
+        return edges[rightmost];
+    if (edge_count > 0 && (other_count == 0 || bits & 1))
+        return edges[check_below(bits, edge_count)];
+    return other_count > 0 ? others[check_below(bits, other_count)] : -1;
 }
 
 /* Marks what one row reads; returns how many keys were not marked before. */

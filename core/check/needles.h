@@ -25,7 +25,8 @@ void check_needles_place(const struct attn_problem *problem, int64_t b, int64_t 
                          struct check_needles *needles);
 
 /* The needle that query (b, h, i) points along, drawn by `bits` among those that dominate its row, half of the time
- * among those whose far key it may not read; -1: none does. `near_score` is the score a near key would get alone. */
+ * among those that stand at an edge of what it may read; -1: none does. `near_score` is what a near key scores alone.
+ */
 int check_needle_choose(const struct attn_problem *problem, const struct check_needles *needles, int64_t b, int64_t h,
                         int64_t i, double near_score, uint64_t bits);
 

@@ -6,6 +6,7 @@
 
 #include "check/instance.h"
 #include "check/live.h"
+#include "check/needles.h"
 #include "check/random.h"
 
 static struct check_form form_of(const char *mask, enum check_pattern pattern, enum attn_type type) {
@@ -328,6 +329,41 @@ Test(patterns, needles_carry_the_weight_of_nearly_every_row, .timeout = 120) {
             cr_expect(count.on_last > 0 && count.on_first > 0, "%s: %ld on the last key, %ld on the first",
                       cases[n].mask, (long)count.on_last, (long)count.on_first);
             cr_expect(!cases[n].guarded || count.guarded > 0, "%s: no row is guarded", cases[n].mask);
+        }
+}
+
+/* Whatever the drawing of further needles, and even where neither the first nor the last row reads anything. */
+Test(patterns, needles_mark_the_outermost_keys_that_are_read) {
+    static const char *const shifted[] = {"window=0:0,query_start=-40", "window=3:0,query_start=120"};
+    for (size_t m = 0; m < 2; ++m)
+        for (uint64_t seed = 0; seed < 20; ++seed) {
+            struct check_needles needles;
+            struct check_instance *const instance = drawn(shifted[m], CHECK_NORMAL, ATTN_F32);
+            check_needles_place(&instance->problem, 0, 1, seed, &needles);
+            bool first = false, last = false;
+            for (int n = 0; n < needles.count; ++n) {
+                first = first || (needles.near[n] == needles.live_begin && needles.far[n] == needles.live_begin - 1);
+                last = last || (needles.near[n] == needles.live_end - 1 && needles.far[n] == needles.live_end) ||
+                       (needles.near[n] == 199 && needles.far[n] == -1);
+            }
+            cr_expect(first && last, "%s", shifted[m]);
+            cr_expect(needles.live_begin == (m ? 117 : 0) && needles.live_end == (m ? 200 : 110));
+            check_instance_destroy(instance);
+        }
+}
+
+Test(patterns, a_few_rows_and_one_head_still_stand_at_the_last_key, .timeout = 120) {
+    static const char *const masks[] = {"none", "causal=bottom_right", "lengths=ragged",
+                                        "window=9:0,align=bottom_right"};
+    for (size_t m = 0; m < sizeof masks / sizeof *masks; ++m)
+        for (int64_t query_len = 1; query_len <= 2; ++query_len) {
+            struct check_form form = form_of(masks[m], CHECK_NEEDLES, ATTN_F32);
+            form.batch = form.query_heads = form.key_heads = 1;
+            form.query_len = query_len;
+            form.key_len = 20000;
+            const struct needle_count count = count_needles(&form);
+            cr_expect(count.on_last == query_len, "%s: %ld of %ld rows", masks[m], (long)count.on_last,
+                      (long)count.rows);
         }
 }
 
