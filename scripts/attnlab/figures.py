@@ -85,18 +85,18 @@ def _page(run: Run, what: str, count: int, height: float, legend: list[Line2D]) 
     return figure, axes
 
 
-def _plain_log(axis, values, base: int | None = None) -> None:
-    """Ticks where there are values when they are few, else at powers; numbers without exponents."""
+def _plain_log(axis, values=()) -> None:
+    """Numbers without exponents: at `values` when they are few, else at powers, and between them where there is room.
+    Called after plotting."""
     distinct = sorted(set(values))
     axis.set_major_formatter(FuncFormatter(lambda v, _: text.significant(v, trim=True)))
     axis.set_minor_formatter(NullFormatter())
-    if base and len(distinct) <= 8:
+    if 0 < len(distinct) <= 8:
         axis.set_ticks(distinct)
         axis.set_minor_locator(NullLocator())
     else:
-        axis.set_major_locator(
-            LogLocator(base=10, subs=(1.0, 2.0, 5.0) if max(distinct) < 30 * min(distinct) else (1.0,))
-        )
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0) if high < 30 * low else (1.0,)))
 
 
 def _time_axis(axis, ns: list[float]) -> float:
@@ -141,8 +141,8 @@ def time_against_length(run: Run) -> Iterator[tuple[str, Figure]]:
             for variant, own in _groups(group, ["variant"]).items():
                 _line(ax, own, length, size, **looks.of[variant[0]])
             ax.set(xscale="log", yscale="log", xlabel=f"{length} (positions)", title=_title(others, values))
-            _plain_log(ax.xaxis, [p.factors[length] for p in group], base=2)
-            _plain_log(ax.yaxis, [ns / size for ns in every])
+            _plain_log(ax.xaxis, [p.factors[length] for p in group])
+            _plain_log(ax.yaxis)
         yield "time_against_length", figure
 
 
@@ -168,8 +168,8 @@ def scaling(run: Run) -> Iterator[tuple[str, Figure]]:
                 ax.plot(threads, [base * p.flops / p.factors["threads"] for p in own], ":", color=look["color"], lw=1)
                 _line(ax, own, "threads", size, **look)
             ax.set(xscale="log", yscale="log", xlabel=" and ".join(["threads", *tied]), title=_title(others, values))
-            _plain_log(ax.xaxis, [p.factors["threads"] for p in group], base=2)
-            _plain_log(ax.yaxis, [p.time_ns.median / size for p in group])
+            _plain_log(ax.xaxis, [p.factors["threads"] for p in group])
+            _plain_log(ax.yaxis)
         yield "scaling", figure
 
 
@@ -195,7 +195,7 @@ def time_by_variant(run: Run) -> Iterator[tuple[str, Figure]]:
             names = [", ".join([p.factors["variant"], *(f"{f} {p.factors[f]}" for f in tells)]) for p in ordered]
             ax.set(xscale="log", yticks=range(len(ordered)), yticklabels=names, title=_title(others, values))
             ax.set_ylim(len(ordered) - 0.4, -0.6)
-            _plain_log(ax.xaxis, [p.time_ns.median / size for p in group])
+            _plain_log(ax.xaxis)
         yield "time_by_variant", figure
 
 
@@ -218,8 +218,8 @@ def accuracy_against_speed(run: Run) -> Iterator[tuple[str, Figure]]:
         ax.axhline(1, color="#777777", linestyle="--", lw=1)
         ax.set(xscale="log", yscale="log", xlabel="GFLOP/s", title=_title(others, values))
         ax.set_ylabel("largest error / its bound")
-        _plain_log(ax.xaxis, [p.gflop_per_s for p in group])
-        _plain_log(ax.yaxis, [1, *(p.checks["bound_fraction"] for p in group)])
+        _plain_log(ax.xaxis)
+        _plain_log(ax.yaxis)
     yield "accuracy_against_speed", figure
 
 

@@ -140,7 +140,7 @@ class Run:
         tells (key_len beside query_len, sizes beside a captured tensor) is left out."""
         changing = [f for f in self.factor_names if f not in self.fixed]
         kept = []
-        for factor in sorted(changing, key=lambda f: f in IDENTITY):
+        for factor in sorted(changing, key=lambda f: (f in IDENTITY, f == "capture")):
             if factor in IDENTITY or not any(self.determines(other, factor) for other in kept):
                 kept.append(factor)
         return kept
