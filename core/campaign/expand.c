@@ -232,11 +232,12 @@ static void complain_empty(const struct expansion *expansion) {
     struct campaign_config *const config = expansion->config;
     const struct campaign_plan *const plan = expansion->plan;
     const struct campaign_place place = config->only ? config->only_place : config->root->place;
-    campaign_complain(&config->complaints, place,
-                      "no point is left: exclude and only left out %zu, and %zu ask a serial variant for more than one "
-                      "thread%s%s",
-                      plan->left_out_excluded, plan->left_out_threads, config->only ? "; nothing matches " : "",
-                      config->only ? config->only : "");
+    campaign_complain(
+        &config->complaints, place,
+        "no point is left: %zu left out by exclude and only%s%s%s, %zu because a serial variant keeps one "
+        "thread",
+        plan->left_out_excluded, config->only ? " '" : "", config->only ? config->only : "", config->only ? "'" : "",
+        plan->left_out_threads);
 }
 
 void campaign_expand(struct campaign_config *config, struct campaign_plan *plan) {

@@ -70,6 +70,10 @@ Test(config_errors, names) {
                 "c.yaml:2:39: unknown mask term 'casual'; did you mean 'causal'?");
     expect_only(refused("name: a/b\n" WITH_MATRIX("{variant: naive}")),
                 "c.yaml:1:7: name is 'a/b'; run directories carry it: letters, digits, '.', '_' and '-' only");
+    char yaml[1024] = "question: ";
+    memset(yaml + strlen(yaml), 'q', 300);
+    strcat(yaml, "\n" WITH_MATRIX("{variant: naive}"));
+    expect_only(refused(yaml), "c.yaml:1:11: question has 300 bytes; at most 255");
     expect_only(refused(WITH_MATRIX("{variant: naive}") "only: \"naive(\"\n"),
                 "c.yaml:3:8: 'naive(' is no extended regular expression: Unmatched ( or \\(");
 }
@@ -196,12 +200,13 @@ Test(config_errors, problems) {
     expect_only(
         refused("problem: {query_len: 8, head_dim: 8, batch: 2, mask: {packed: 3}}\nmatrix: {variant: naive}\n"),
         "c.yaml:1:48: packed sequences need batch 1, not 2");
-    expect_only(refused(WITH_MATRIX("{variant: naive}") "only: tiled\n"),
-                "c.yaml:3:7: no point is left: exclude and only left out 1, and 0 ask a serial variant for more than "
-                "one thread; nothing matches tiled");
+    expect_only(
+        refused(WITH_MATRIX("{variant: naive}") "only: tiled\n"),
+        "c.yaml:3:7: no point is left: 1 left out by exclude and only 'tiled', 0 because a serial variant keeps "
+        "one thread");
     expect_only(refused(WITH_MATRIX("{variant: naive, threads: [2, 4]}")),
-                "c.yaml:1:1: no point is left: exclude and only left out 0, and 2 ask a serial variant for more than "
-                "one thread");
+                "c.yaml:1:1: no point is left: 0 left out by exclude and only, 2 because a serial variant keeps one "
+                "thread");
 }
 
 Test(config_errors, memory_is_refused_with_the_estimate) {
