@@ -3,6 +3,7 @@
 #ifndef CHECK_ANSWER_H
 #define CHECK_ANSWER_H
 
+#include "check/gradients.h"
 #include "check/live.h"
 #include "check/oracle.h"
 
@@ -21,6 +22,7 @@ struct oracle_row {
 
 struct check_oracle {
     struct attn_problem problem;
+    struct check_gradients *gradients; /* backward: all there is; else NULL */
     int64_t row_count;
     struct oracle_row *rows; /* [row_count], ascending in (batch, head, position) */
     double *answers;         /* [row_count][value_dim] */
@@ -50,5 +52,9 @@ int64_t *answer_choose_rows(const struct attn_problem *problem, uint64_t seed, i
 /* Sets oracle->may_be_nonfinite and any_value; the computed rows' answers must be there. */
 enum attn_status answer_scan_inputs(struct check_oracle *oracle, const struct attn_operands *operands,
                                     struct attn_error *error);
+
+/* The judgement of a backward pass. */
+void answer_judge_gradients(const struct check_oracle *oracle, const struct attn_operands *operands, bool finite_only,
+                            struct check_verdict *verdict);
 
 #endif

@@ -3,12 +3,48 @@
 
 #include <stdlib.h>
 
-/* Room for a copy of out and lse. */
+enum { ANSWERS = 3 };
+
+/* The tensors that a call writes, of the instance where they are dense; one may be absent. */
+static void list_answers(const struct check_bench *bench, struct attn_tensor answers[ANSWERS]) {
+    const struct attn_operands *const operands = &bench->ending->operands;
+    const bool backward = bench->ending->form.direction == ATTN_BACKWARD;
+    answers[0] = backward ? operands->dq : operands->out;
+    answers[1] = backward ? operands->dk : operands->lse;
+    answers[2] = backward ? operands->dv : (struct attn_tensor){.data = NULL};
+}
+
+static size_t tensor_bytes(const struct attn_tensor *tensor) {
+    return tensor->data ? (size_t)attn_tensor_count(tensor) * attn_type_bytes(tensor->type) : 0;
+}
+
 static enum attn_status provide_kept(struct check_bench *bench, struct attn_error *error) {
-    const struct attn_problem *const problem = &bench->ending->problem;
-    const size_t rows = (size_t)problem->batch * (size_t)problem->query_heads * (size_t)problem->query_len;
-    bench->kept = malloc(rows * ((size_t)problem->value_dim * attn_type_bytes(problem->type) + sizeof(float)));
+    struct attn_tensor answers[ANSWERS];
+    size_t bytes = 0;
+    list_answers(bench, answers);
+    for (int n = 0; n < ANSWERS; ++n)
+        bytes += tensor_bytes(&answers[n]);
+    bench->kept = malloc(bytes);
     return bench->kept ? ATTN_OK : attn_fail(error, ATTN_NO_MEMORY, "no memory to keep an answer for comparison");
+}
+
+void check_bench_keep(struct check_bench *bench) {
+    struct attn_tensor answers[ANSWERS];
+    char *to = bench->kept;
+    list_answers(bench, answers);
+    for (int n = 0; n < ANSWERS; to += tensor_bytes(&answers[n]), ++n)
+        if (answers[n].data)
+            memcpy(to, answers[n].data, tensor_bytes(&answers[n]));
+}
+
+bool check_bench_kept_same(const struct check_bench *bench) {
+    struct attn_tensor answers[ANSWERS];
+    const char *kept = bench->kept;
+    list_answers(bench, answers);
+    for (int n = 0; n < ANSWERS; kept += tensor_bytes(&answers[n]), ++n)
+        if (answers[n].data && memcmp(kept, answers[n].data, tensor_bytes(&answers[n])) != 0)
+            return false;
+    return true;
 }
 
 static enum attn_status make_instances(struct check_bench *bench, const struct check_form *form,
@@ -22,6 +58,12 @@ static enum attn_status make_instances(struct check_bench *bench, const struct c
                   : check_instance_create(&interleaved, MACHINE_GUARD_START, bench->threads, &bench->starting, error);
 }
 
+/* Inputs of the backward pass that the oracle has to provide. */
+static void supply(struct check_bench *bench) {
+    check_instance_supply(bench->ending, bench->oracle);
+    check_instance_supply(bench->starting, bench->oracle);
+}
+
 static void release_memory(struct check_bench *bench) {
     check_instance_destroy(bench->ending);
     check_instance_destroy(bench->starting);
@@ -33,15 +75,15 @@ static void release_memory(struct check_bench *bench) {
 enum attn_status check_bench_renew(struct check_bench *bench, struct attn_error *error) {
     const struct check_form form = bench->ending->form;
     release_memory(bench);
-    return make_instances(bench, &form, error);
+    const enum attn_status status = make_instances(bench, &form, error);
+    if (!status)
+        supply(bench);
+    return status;
 }
 
 enum attn_status check_bench_create(const struct check_form *form, int threads, struct check_bench **bench,
                                     struct attn_error *error) {
     *bench = NULL;
-    if (form->direction == ATTN_BACKWARD)
-        return attn_fail(error, ATTN_UNSUPPORTED,
-                         "the oracle knows no gradients; they are compared with those of another variant");
     struct check_bench *const made = calloc(1, sizeof *made);
     if (!made)
         return attn_fail(error, ATTN_NO_MEMORY, "no memory for an exam");
@@ -56,6 +98,7 @@ enum attn_status check_bench_create(const struct check_form *form, int threads, 
         check_bench_destroy(made);
         return status;
     }
+    supply(made);
     *bench = made;
     return ATTN_OK;
 }

@@ -115,7 +115,7 @@ static enum attn_status run_once(struct exam *exam, enum side side, const struct
         return status;
     check_instance_poison(instance);
     struct attn_operands operands = instance->operands;
-    if (!with_lse)
+    if (!with_lse && instance->form.direction == ATTN_FORWARD)
         operands.lse.data = NULL;
     exam->pass->run(&instance->problem, &operands, &execution);
     const char *damage = check_instance_damage(instance);
@@ -146,26 +146,6 @@ static enum attn_status run_and_judge(struct exam *exam, enum side side, const s
     return status;
 }
 
-static size_t answer_bytes(const struct attn_tensor *tensor) {
-    return (size_t)attn_tensor_count(tensor) * attn_type_bytes(tensor->type);
-}
-
-static void keep_answer(struct exam *exam) {
-    const struct attn_operands *const operands = &exam->bench->ending->operands;
-    const size_t bytes = answer_bytes(&operands->out);
-    memcpy(exam->bench->kept, operands->out.data, bytes);
-    if (operands->lse.data)
-        memcpy((char *)exam->bench->kept + bytes, operands->lse.data, answer_bytes(&operands->lse));
-}
-
-static bool same_answer(const struct exam *exam) {
-    const struct attn_operands *const operands = &exam->bench->ending->operands;
-    const size_t bytes = answer_bytes(&operands->out);
-    const char *const kept = exam->bench->kept;
-    return memcmp(kept, operands->out.data, bytes) == 0 &&
-           (!operands->lse.data || memcmp(kept + bytes, operands->lse.data, answer_bytes(&operands->lse)) == 0);
-}
-
 /* Other values first, then the real ones, on the ending instance; then the starting one, where there were no
  * others: right there and wrong here means that something was remembered. */
 static enum attn_status examine_answers(struct exam *exam, bool *fine, struct attn_error *error) {
@@ -179,7 +159,7 @@ static enum attn_status examine_answers(struct exam *exam, bool *fine, struct at
     if (status)
         return status;
     if (*fine) {
-        keep_answer(exam);
+        check_bench_keep(exam->bench);
         return run_and_judge(exam, SIDE_STARTING, &exam->execution, "interleaved operands: ", fine, error);
     }
     const struct check_result first = *exam->result;
@@ -207,7 +187,7 @@ static enum attn_status examine_short_team(struct exam *exam, bool *fine, struct
 static enum attn_status examine_same_bits(struct exam *exam, const struct attn_execution *execution, const char *claim,
                                           bool *fine, struct attn_error *error) {
     const enum attn_status status = run_once(exam, SIDE_ENDING, execution, true, "", fine, error);
-    if (!status && *fine && !same_answer(exam))
+    if (!status && *fine && !check_bench_kept_same(exam->bench))
         *fine = reject(exam, "", claim);
     return status;
 }

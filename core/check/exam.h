@@ -23,11 +23,11 @@ struct check_bench {
     struct check_oracle *oracle;
     int threads;                        /* that touch memory first */
     struct machine_buffer workspace[2]; /* of the last exam at either guard; one of the same size takes it again */
-    void *kept;                         /* out, then lse, of an exam's first judged run */
+    void *kept;                         /* the answers of an exam's first judged run */
 };
 
-/* Draws the inputs with `threads` threads and computes the oracle. ATTN_UNSUPPORTED for the backward pass: gradients
- * are compared with those of another variant, not with the oracle. */
+/* Draws the inputs with `threads` threads and computes the oracle; for the backward pass the oracle also provides out
+ * and lse. */
 enum attn_status check_bench_create(const struct check_form *form, int threads, struct check_bench **bench,
                                     struct attn_error *error);
 void check_bench_destroy(struct check_bench *bench); /* NULL is allowed */
@@ -39,8 +39,8 @@ void check_bench_destroy(struct check_bench *bench); /* NULL is allowed */
  *   the same on the instance with guard pages at the other end and other strides;
  *   parallel variants: a team of one delivered where more were asked for;
  *   repeatable: the same bits again; thread invariant: the same bits with one thread.
- * Before each run out, lse and workspace are poisoned; after each, canaries, inputs and mask arrays are verified.
- * All but the first run are judged by the oracle too. The first thing found wrong ends the exam. */
+ * Before each run the answers and the workspace are poisoned; after each, canaries, inputs and mask arrays are
+ * verified. All but the first run are judged by the oracle too. The first thing found wrong ends the exam. */
 enum attn_status check_exam_on(struct check_bench *bench, const struct attn_variant *variant,
                                const struct attn_execution *execution, const int64_t *overrides,
                                struct check_result *result, struct attn_error *error);

@@ -34,8 +34,10 @@ static const struct {
 #undef COMPLAINTS
 };
 
-static bool is_input(int array) {
-    return array <= CHECK_V || array == CHECK_DOUT || array >= CHECK_KEY_LENGTHS;
+static bool is_input(int array, enum attn_direction direction) {
+    const bool forward_answer = array == CHECK_OUT || array == CHECK_LSE;
+    return array <= CHECK_V || array == CHECK_DOUT || array >= CHECK_KEY_LENGTHS ||
+           (forward_answer && direction == ATTN_BACKWARD);
 }
 
 static void seal(struct check_arrays *arrays, int array) {
@@ -47,6 +49,8 @@ static void seal(struct check_arrays *arrays, int array) {
 void check_masks_seal(struct check_arrays *arrays) {
     for (int array = CHECK_KEY_LENGTHS; array < CHECK_ARRAY_COUNT; ++array)
         seal(arrays, array);
+    seal(arrays, CHECK_OUT); /* matter where they are inputs */
+    seal(arrays, CHECK_LSE);
 }
 
 static void fill_row(const struct check_source *source, const struct check_arrays *arrays, enum check_array array,
@@ -91,6 +95,14 @@ void check_instance_fill(struct check_instance *instance, uint64_t seed) {
     fill_tensor(&source, arrays, CHECK_DOUT, &instance->operands.dout);
 }
 
+void check_instance_supply(struct check_instance *instance, const struct check_oracle *oracle) {
+    if (instance->form.direction != ATTN_BACKWARD)
+        return;
+    check_oracle_supply(oracle, &instance->operands);
+    seal(instance->arrays, CHECK_OUT);
+    seal(instance->arrays, CHECK_LSE);
+}
+
 void check_instance_poison(struct check_instance *instance) {
     static const enum check_array forward[] = {CHECK_OUT, CHECK_LSE}, backward[] = {CHECK_DQ, CHECK_DK, CHECK_DV};
     const bool gradients = instance->form.direction == ATTN_BACKWARD;
@@ -110,7 +122,7 @@ const char *check_instance_damage(const struct check_instance *instance) {
             continue;
         if (!machine_buffer_intact(buffer))
             return complaints[array].overrun;
-        if (is_input(array) &&
+        if (is_input(array, instance->form.direction) &&
             check_fingerprint(buffer->data, buffer->bytes, arrays->threads) != arrays->fingerprints[array])
             return complaints[array].modified;
     }

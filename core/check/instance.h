@@ -4,6 +4,7 @@
 #define CHECK_INSTANCE_H
 
 #include "check/form.h"
+#include "check/oracle.h"
 #include "machine/memory.h"
 
 struct check_instance {
@@ -29,6 +30,10 @@ enum attn_status check_instance_create(const struct check_form *form, enum machi
  * keys under every pattern but zero-free trivial ones; CHECK_OTHER_SEED flips it. */
 #define CHECK_OTHER_SEED(seed) ((seed) ^ 1)
 void check_instance_fill(struct check_instance *instance, uint64_t seed);
+
+/* Backward: fills out and lse, inputs of that pass, from the oracle; until then they hold zeros. They stay when the
+ * instance is filled with another seed. Forward: nothing. */
+void check_instance_supply(struct check_instance *instance, const struct check_oracle *oracle);
 
 /* Sets every byte of out and lse (backward: dq, dk, dv) to ATTN_POISON_BYTE. */
 void check_instance_poison(struct check_instance *instance);

@@ -184,6 +184,10 @@ static void describe(const struct judging *judging, struct check_verdict *verdic
 
 void check_oracle_judge(const struct check_oracle *oracle, const struct attn_operands *operands, unsigned traits,
                         bool finite_only, struct check_verdict *verdict) {
+    if (oracle->gradients) {
+        answer_judge_gradients(oracle, operands, finite_only, verdict);
+        return;
+    }
     const struct attn_tensor *const out = &operands->out, *const lse = &operands->lse;
     const int64_t value_dim = oracle->problem.value_dim;
     const bool rounds = (traits & ATTN_ROUNDS_WEIGHTS) && oracle->value_sums;

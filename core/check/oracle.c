@@ -107,6 +107,16 @@ enum attn_status check_oracle_create(const struct attn_problem *problem, const s
     if (!made)
         return attn_fail(error, ATTN_NO_MEMORY, "no memory for the oracle");
     made->problem = *problem;
+    if (problem->direction == ATTN_BACKWARD) {
+        made->gradients = calloc(1, sizeof *made->gradients);
+        status = made->gradients ? check_oracle_gradients(problem, operands, threads, made->gradients, error)
+                                 : attn_fail(error, ATTN_NO_MEMORY, "no memory for the oracle");
+        if (status)
+            check_oracle_destroy(made);
+        else
+            *oracle = made;
+        return status;
+    }
     int64_t *const ids =
         answer_choose_rows(problem, sample_seed, max_pairs > 0 ? max_pairs : DEFAULT_MAX_PAIRS, &made->row_count);
     status = ids ? allocate_rows(made, error) : attn_fail(error, ATTN_NO_MEMORY, "no memory to sample rows");
@@ -131,12 +141,19 @@ enum attn_status check_oracle_create(const struct attn_problem *problem, const s
 void check_oracle_destroy(struct check_oracle *oracle) {
     if (!oracle)
         return;
+    if (oracle->gradients)
+        check_gradients_release(oracle->gradients);
+    free(oracle->gradients);
     free(oracle->rows);
     free(oracle->answers);
     free(oracle->allowed);
     free(oracle->value_sums);
     free(oracle->may_be_nonfinite);
     free(oracle);
+}
+
+void check_oracle_supply(const struct check_oracle *oracle, const struct attn_operands *operands) {
+    check_gradients_supply(oracle->gradients, operands);
 }
 
 int64_t check_oracle_rows(const struct check_oracle *oracle) {

@@ -21,11 +21,16 @@ enum attn_status check_oracle_create(const struct attn_problem *problem, const s
                                      struct attn_error *error);
 void check_oracle_destroy(struct check_oracle *oracle);
 
+/* Backward: writes out and lse, which that pass reads, rounded once. See check_instance_supply. */
+void check_oracle_supply(const struct check_oracle *oracle, const struct attn_operands *operands);
+
 int64_t check_oracle_rows(const struct check_oracle *oracle); /* rows computed */
 /* Row `index`: its place and its float64 answer [value_dim], lse. For tests and studies. */
 const double *check_oracle_row(const struct check_oracle *oracle, int64_t index, int64_t place[3], double *lse);
 
-/* The judgement of one answer. */
+/* The judgement of one answer. Backward: over dq, dk and dv, each by its largest and its root mean square error (see
+ * gradients.h); bound_fraction, worst and worst_allowed are those of the worst tensor, both powers are a tensor's
+ * largest element over what it is allowed to be off, of the best tensor and the middle one. */
 struct check_verdict {
     bool accepted;
     char reason[256]; /* why not; empty when accepted */

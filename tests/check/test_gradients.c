@@ -230,22 +230,20 @@ Test(gradients, error_metrics) {
     cr_expect(error.max_abs == INFINITY && error.rms == INFINITY);
 }
 
-Test(gradients, the_gate_is_twice_the_error_of_naive_and_a_floor) {
-    const struct check_tensor_error naive = {.max_abs = 1e-5, .rms = 1e-6, .want_max_abs = 1.0};
-    const struct check_tensor_error exact = {.want_max_abs = 1.0};
-    struct check_tensor_error error = {.max_abs = 1.9e-5, .rms = 1.9e-6, .want_max_abs = 1.0};
-    cr_expect(check_gradient_accept(&error, &naive, ATTN_F32));
-    cr_expect(!check_gradient_accept(&error, &exact, ATTN_F32));
-    error.max_abs = 2.2e-5;
-    cr_expect(!check_gradient_accept(&error, &naive, ATTN_F32));
-    error.max_abs = 1e-5;
-    error.rms = 3.1e-6;
-    cr_expect(!check_gradient_accept(&error, &naive, ATTN_F32));
-    error = (struct check_tensor_error){.max_abs = 3e-7, .rms = 1e-7, .want_max_abs = 1.0};
-    cr_expect(check_gradient_accept(&error, &exact, ATTN_F32), "naive may be exact by luck");
+Test(gradients, the_gate_is_a_multiple_of_the_expected_error) {
+    const struct check_noise noise = {.peak = 1e-5, .rms = 1e-6};
+    struct check_tensor_error error = {.max_abs = 1e-5, .rms = 2e-6};
+    const double margin = CHECK_NOISE_MARGIN;
+    cr_expect(fabs(check_gradient_fraction(&error, &noise, ATTN_F32) * margin - 2.0) < 1e-12, "by root mean square");
+    error.max_abs = 3e-5;
+    cr_expect(fabs(check_gradient_fraction(&error, &noise, ATTN_F32) * margin - 3.0) < 1e-12, "by the largest error");
+    const struct check_noise none = {0};
+    cr_expect(check_gradient_fraction(&error, &none, ATTN_F32) > 1.0);
+    error = (struct check_tensor_error){.max_abs = 0x1p-26, .rms = 0x1p-26};
+    cr_expect(check_gradient_fraction(&error, &none, ATTN_F16) <= 1.0, "below the smallest f16 number");
+    cr_expect(check_gradient_fraction(&error, &none, ATTN_F32) > 1.0);
     error.max_abs = NAN;
-    cr_expect(!check_gradient_accept(&error, &naive, ATTN_F32));
+    cr_expect(check_gradient_fraction(&error, &noise, ATTN_F32) == INFINITY);
     error.max_abs = INFINITY;
-    cr_expect(!check_gradient_accept(&error, &naive, ATTN_F32));
-    cr_expect(!check_gradient_accept(&error, &error, ATTN_F32), "not even beside one as bad");
+    cr_expect(check_gradient_fraction(&error, &noise, ATTN_F32) == INFINITY);
 }
