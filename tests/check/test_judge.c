@@ -133,6 +133,20 @@ Test(judge, alike_terms_round_alike) {
     cr_expect(largest_fraction(&trial) < 0.7, "like weights of like values");
 }
 
+/* One key of weight 1 comes first; beside it 20,000 others of 2^-25 each are lost one by one, 6e-4 together. */
+Test(judge, weights_that_vanish_beside_one_may_be_lost) {
+    const struct check_form form = {.query_heads = 1, .query_len = 2, .key_len = 20000, .head_dim = 1, .scale = 1.0};
+    struct trial trial = prepare(form, "none");
+    const struct attn_operands *const operands = &trial.instance->operands;
+    for (int64_t i = 0; i < form.query_len; ++i)
+        *(float *)attn_tensor_row(&operands->q, 0, 0, i) = 1.0f;
+    for (int64_t j = 0; j < form.key_len; ++j) {
+        *(float *)attn_tensor_row(&operands->k, 0, 0, j) = j == 0 ? 0.0f : -17.3287f;
+        *(float *)attn_tensor_row(&operands->v, 0, 0, j) = 1.0f + (float)(j % 7);
+    }
+    cr_expect(largest_fraction(&trial) > 0.5, "the loss is what the bound is mostly made of");
+}
+
 enum fault {
     RIGHT,
     LAST_KEY_LOST,
