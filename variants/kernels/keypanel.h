@@ -95,7 +95,8 @@ static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const floa
         panel_dots(head_dim, queries, query_stride, panel, acc);
         PANEL_UNROLL_ROWS
         for (int r = 0; r < PANEL_ROWS; ++r) {
-            const vec shifted = vec_all(VEC_EXP2_MAGIC - reference[r]), lowest = vec_all(reference[r] - 126.0f);
+            const vec shifted = vec_all(VEC_EXP2_MAGIC - reference[r]),
+                      lowest = vec_all(reference[r] + VEC_EXP2_LOWEST);
             PANEL_UNROLL_VECS
             for (int x = 0; x < PANEL_VECS; ++x) {
                 vec_bits rounded;

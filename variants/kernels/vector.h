@@ -149,8 +149,9 @@ VEC_INLINE vec_bits vec_bits_max(vec_bits a, vec_bits b) {
 #endif
 }
 
-/* Adding this to x rounds x to an integer, which is left in the low bits. */
-#define VEC_EXP2_MAGIC 12582912.0f /* 1.5 * 2^23 */
+/* Adding this to x rounds x to an integer n and leaves n + 127, the exponent field of 2^n, in the low bits. */
+#define VEC_EXP2_MAGIC  12583039.0f /* 1.5 * 2^23 + 127 */
+#define VEC_EXP2_LOWEST (-127.0f)   /* its exponent field is 0: from here down the result is 0 */
 
 /* 2^f for f in [-0.5, 0.5]: degree 5, minimax in relative error (9.2e-8) with p(0) = 1. */
 VEC_INLINE vec vec_exp2_fraction(vec f) {
@@ -162,25 +163,21 @@ VEC_INLINE vec vec_exp2_fraction(vec f) {
     return p * f + vec_all(1.0f);
 }
 
-/* 2^(x - origin), within 2.5 units in the last place, for an integer origin with |origin| < 2^21; `shifted` is
- * VEC_EXP2_MAGIC - origin and `lowest` origin - 126: results below 2^-126 become 2^-126. Fills *rounded with the bits
- * of VEC_EXP2_MAGIC + (x - origin, rounded): where these are greater than they would be for x - origin = 127, a NaN
- * included, the result is worthless. Leaving that test to the caller, once for many, is what makes this form fast. */
+/* 2^(x - origin), within 2.5 units in the last place, 0 below 2^-126.5, for an integer origin with |origin| < 2^21 and
+ * x - origin <= 127; `shifted` is VEC_EXP2_MAGIC - origin, `lowest` origin + VEC_EXP2_LOWEST. Fills *rounded with the
+ * bits of VEC_EXP2_MAGIC + (x - origin, rounded), by which a caller finds out, once for many, what went beyond its
+ * limit. 2^n is multiplied: added to the exponent it would turn some NaNs into numbers. */
 VEC_INLINE vec vec_exp2_from(vec x, vec shifted, vec lowest, vec_bits *rounded) {
     x = vec_max(lowest, x); /* operand order keeps a NaN */
     const vec n = x + shifted;
-    const vec power = vec_exp2_fraction(x - (n - shifted));
     *rounded = (vec_bits)n;
-    return (vec)((vec_bits)power + ((vec_bits)n << 23));
+    return vec_exp2_fraction(x - (n - shifted)) * (vec)((vec_bits)n << 23);
 }
 
-/* 2^x for x <= 127, within 2.5 units in the last place; 0 below 2^-126.5 and for -inf; a NaN stays one, which is why
- * 2^n is multiplied here: added to the exponent it would turn some NaNs into numbers. */
+/* 2^x for x <= 127, within 2.5 units in the last place; 0 below 2^-126.5 and for -inf; a NaN stays one. */
 VEC_INLINE vec vec_exp2(vec x) {
-    const vec magic = vec_all(VEC_EXP2_MAGIC + 127.0f); /* n + 127 is the exponent field of 2^n */
-    x = vec_max(vec_all(-127.0f), x);
-    const vec n = x + magic;
-    return vec_exp2_fraction(x - (n - magic)) * (vec)((vec_bits)n << 23);
+    vec_bits rounded;
+    return vec_exp2_from(x, vec_all(VEC_EXP2_MAGIC), vec_all(VEC_EXP2_LOWEST), &rounded);
 }
 
 #endif
