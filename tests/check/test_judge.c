@@ -368,6 +368,22 @@ Test(judge, a_live_nan_must_stay) {
     }
 }
 
+/* A NaN in a query reaches its own row, computed or not, and no other. */
+Test(judge, a_nan_in_a_query_reaches_its_own_row) {
+    struct trial trial =
+        prepare_sampled((struct check_form){.query_heads = 1, .query_len = 150, .head_dim = 4}, "none", 1);
+    ((float *)attn_tensor_row(&trial.instance->operands.q, 0, 0, 100))[1] = NAN;
+    check_oracle_destroy(trial.oracle);
+    cr_assert(check_oracle_create(&trial.instance->problem, &trial.instance->operands, 3, 1, 1, &trial.oracle, NULL) ==
+              ATTN_OK);
+    answer_naive(&trial);
+    cr_expect(judge(&trial, 0), "%s", trial.verdict.reason);
+    cr_expect(trial.verdict.nonfinite > 0);
+    *element(&trial, 0, 0, 101, 1) = NAN;
+    expect_rejected(&trial, 0, "not finite, the first at [0, 0, 101, 1]");
+    finish(&trial);
+}
+
 /* Weights rounded to bf16: fine where the variant says so and the type is bf16, and only there. */
 Test(judge, rounded_weights_need_the_trait) {
     struct trial trial =
