@@ -33,10 +33,11 @@ static enum attn_status store_factor(const struct campaign_point *point, enum ca
 static enum attn_status store_point(const struct campaign_plan *plan, const struct attn_registry *registry,
                                     const struct campaign_point *point, struct record_point *stored) {
     struct record_fields *const fields = &stored->factors;
+    const struct attn_variant *const variant = campaign_variant_any(registry, point->variant);
     enum attn_status status = ATTN_OK;
     char parameters[CAMPAIGN_PARAMETERS_BYTES], label[CAMPAIGN_LABEL_BYTES];
     snprintf(stored->id, sizeof stored->id, "%s", point->id);
-    campaign_parameters_text(point, campaign_variant_any(registry, point->variant), parameters);
+    campaign_parameters_text(point, variant, parameters);
     campaign_point_label(point, registry, label);
     for (int factor = 0; factor < FACTOR_COUNT && !status; ++factor)
         if (has_column((enum campaign_factor)factor))
@@ -44,6 +45,7 @@ static enum attn_status store_point(const struct campaign_plan *plan, const stru
     const struct {
         const char *name, *text;
     } texts[] = {
+        {"improves_on", variant && variant->improves_on ? variant->improves_on : ""},
         {"capture_digest", point->capture_digest ? point->capture_digest : ""},
         {"parameters", parameters},
         {"label", label},

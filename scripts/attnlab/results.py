@@ -14,7 +14,7 @@ from attnlab import ROOT
 SCHEMA, SCHEMA_VERSION = "attnbench-results", 1
 STATUSES = ("MEASURED", "SKIPPED", "REJECTED", "FAILED")  # a point shows the worst of its invocations
 NOT_FACTORS = {"point_id", "capture_digest", "label", "baseline", "flops", "min_bytes", "memory_bytes", "live_pairs",
-               "block"}  # fmt: skip
+               "block", "improves_on"}  # fmt: skip
 IDENTITY = ("variant", "isa", "threads", "placement", "cache", "parameters")  # what answers; the rest is the problem
 
 
@@ -61,6 +61,8 @@ class Point:
     factors: dict
     flops: float
     baseline: "Point | None" = None
+    improves_on: str = ""  # the rung below this point's variant
+    below: "Point | None" = None  # that rung on the same inputs, with as many threads if it can, else with one
     status: str = "PENDING"
     reason: str = ""
     timing_notes: tuple[str, ...] = ()
@@ -76,6 +78,22 @@ class Point:
     @property
     def speedup(self) -> float | None:
         return self.baseline.time_ns.median / self.time_ns.median if self.time_ns and self.baseline_ns else None
+
+    @property
+    def gain(self) -> float | None:
+        """The time of the rung below by this one's."""
+        return self.below.time_ns.median / self.time_ns.median if self.time_ns and self._below_measured else None
+
+    @property
+    def gains(self) -> bool:
+        """Whether the whole interval lies below that of the rung below, both more likely than not to cover."""
+        if self.gain is None or min(self.time_ns.coverage, self.below.time_ns.coverage) <= 0.5:
+            return False
+        return self.time_ns.high < self.below.time_ns.low
+
+    @property
+    def _below_measured(self) -> bool:
+        return self.below is not None and self.below.time_ns is not None
 
     @property
     def baseline_ns(self) -> float | None:
@@ -192,6 +210,14 @@ def read(where: Path) -> Run:
         raise Unreadable(f"{path} is not a result file of attnbench: {error}") from error
 
 
+def _rung_below(point: Point, points: list[Point]) -> Point | None:
+    def alike(other: Point, threads: int) -> bool:
+        wanted = {**point.factors, "variant": point.improves_on, "threads": threads, "parameters": "auto"}
+        return other.factors == wanted
+
+    return next((p for threads in (point.factors["threads"], 1) for p in points if alike(p, threads)), None)
+
+
 def _read(path: Path, file: h5py.File) -> Run:
     root = _attributes(file)
     if root.get("schema") != SCHEMA or root.get("schema_version") != SCHEMA_VERSION:
@@ -206,6 +232,9 @@ def _read(path: Path, file: h5py.File) -> Run:
     by_id = {p.id: p for p in points}
     for point, baseline in zip(points, plan["baseline"], strict=True):
         point.baseline = by_id.get(baseline)
+    for point, rung in zip(points, plan.get("improves_on", [""] * len(points)), strict=True):
+        point.improves_on = rung
+        point.below = _rung_below(point, points) if rung else None
     trials: dict[str, list[dict]] = {}
     for n, point_id in enumerate(trial["point_id"]):
         trials.setdefault(point_id, []).append({name: column[n] for name, column in trial.items()})

@@ -70,13 +70,21 @@ def _verdict(point: Point, notes: _Notes) -> str:
     return ", ".join(remarks)
 
 
-def _row(run: Run, point: Point, coverages: set, baseline: bool, notes: _Notes) -> list[str]:
+def _gain(point: Point) -> str:
+    """What a rung is worth over the one below it; one that is worth nothing says so."""
+    if point.gain is None:
+        return "-"
+    word = "" if point.gains else ", no gain" if point.gain <= 1 else ", not certain"
+    return f"{significant(point.gain)} on {point.improves_on}{word}"
+
+
+def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, notes: _Notes) -> list[str]:
     cells = [value_text(f, point.factors[f]) for f in run.varying]
     verdict = _verdict(point, notes)
     estimate = point.time_ns
     if not estimate:
         nothing = MISSING if point.status == "SKIPPED" else "-"
-        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * baseline)
+        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * baseline + ladder)
         error = significant(point.checks["bound_fraction"]) if "bound_fraction" in point.checks else nothing
         return [*cells, *numbers, error, verdict]
     cells += [time(estimate.median), interval(estimate)]
@@ -84,6 +92,7 @@ def _row(run: Run, point: Point, coverages: set, baseline: bool, notes: _Notes) 
     cells += [str(estimate.count), significant(point.gflop_per_s)]
     if baseline:
         cells += [significant(point.speedup), time(point.baseline_ns)]
+    cells += [_gain(point)] if ladder else []
     return [*cells, significant(point.checks.get("bound_fraction")), verdict]
 
 
@@ -131,13 +140,15 @@ def markdown(run: Run) -> str:
     estimates = [p.time_ns for p in run.points if p.time_ns]
     coverages = {e.coverage for e in estimates}
     baseline = any(p.baseline for p in run.points)
+    ladder = any(p.gain for p in run.points)
     named = run.plan.get("baseline") or "the baseline"
     notes = _Notes()
     covered = f"interval ({percent(next(iter(coverages)))})" if len(coverages) == 1 else "interval"
     header = [*run.varying, "median", covered, *(["coverage"] if len(coverages) > 1 else []), "invocations", "GFLOP/s"]
     header += [f"speed-up on {named}", f"{named} takes"] if baseline else []
+    header += ["gain on the rung below"] if ladder else []
     header += ["error / bound", "verdict"]
-    rows = [_row(run, p, coverages, baseline, notes) for p in run.points]
+    rows = [_row(run, p, coverages, baseline, ladder, notes) for p in run.points]
     text = [f"# {run.name}" + (f": {run.plan['question']}" if run.plan.get("question") else ""), ""]
     text += [f"- {key}: {value}" for key, value in provenance(run)]
     text += [f"- {_state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
@@ -149,6 +160,9 @@ def markdown(run: Run) -> str:
         text += [f"Speed-up: the time of {named} on the same inputs, which stands beside it, by the time of the row."]
         rows = {p.baseline.label for p in run.points if p.baseline}
         text += [f"{named} is {rows.pop()}."] if len(rows) == 1 else []
+    if ladder:
+        text += ["Gain: the time of the rung that a variant improves on, with as many threads if it can, by its own;"]
+        text += ["certain when the two intervals do not meet and each covers more likely than not."]
     return "\n".join(text) + "\n"
 
 

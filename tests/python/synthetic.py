@@ -15,6 +15,7 @@ PROVENANCE = {"cpu_model": "Example CPU 9000", "cores": 4, "git_commit": "012345
 
 def point(times_ns=(), **given) -> dict:
     """A point and its trials: a time per invocation, and `status`, `reason`, `bound_fraction`, ... if not the usual."""
+    improves_on = given.pop("improves_on", "")
     factors = {name: given.pop(name, usual) for name, usual in FACTORS.items()}
     if "key_len" not in given and factors["key_len"] == FACTORS["key_len"]:
         factors["key_len"] = factors["query_len"]
@@ -28,6 +29,7 @@ def point(times_ns=(), **given) -> dict:
         "factors": factors,
         "flops": 2.0 * pairs * (factors["head_dim"] + factors["value_dim"]),
         "baseline": given.get("baseline"),
+        "improves_on": improves_on,
         "trials": [{**trial, "median_ns": float(t)} for t in times_ns],
     }
 
@@ -60,6 +62,7 @@ def write(path, points, *, name="synthetic", question="", baseline="naive", comp
             _column(plan, factor, [p["factors"][factor] for p in points])
         _column(plan, "label", [f"{p['factors']['variant']}/{p['factors']['query_len']}" for p in points])
         _column(plan, "baseline", ["" if p["baseline"] is None else ids[p["baseline"]] for p in points])
+        _column(plan, "improves_on", [p["improves_on"] for p in points])
         _column(plan, "flops", [p["flops"] for p in points])
         rows = [(ids[n], t) for n, p in enumerate(points) for t in p["trials"]]
         _column(trial, "point_id", [own for own, _ in rows])

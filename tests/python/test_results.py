@@ -266,3 +266,18 @@ def test_files_that_are_not_results(tmp_path):
             ended = call(verb, where)
             assert (ended.returncode, ended.stdout) == (2, "")
             assert text in ended.stderr
+
+
+def test_a_rung_that_gains_nothing_says_so(tmp_path):
+    points = [
+        point([4e6, 4.1e6, 4.2e6]),
+        point([1e6, 1.1e6, 1.2e6], variant="better", improves_on="naive"),
+        point([2e6, 2.1e6, 2.2e6], variant="worse", improves_on="better"),
+        point([0.9e6, 1.0e6, 1.3e6], variant="unclear", threads=2, improves_on="better"),
+        point([1e6, 1.1e6, 1.2e6], variant="alone", improves_on="elsewhere"),
+    ]
+    gains = {r["variant"]: r["gain on the rung below"] for r in rows_of(tables.markdown(made(tmp_path, points)))}
+    assert gains == {
+        "naive": "-", "better": "3.73 on naive", "worse": "0.524 on better, no gain",
+        "unclear": "1.10 on better, not certain", "alone": "-",
+    }  # fmt: skip
