@@ -65,13 +65,10 @@ static bool prepare(struct attempt *attempt) {
     if (!proceed(attempt, station->status, &station->trouble))
         return false;
     const struct attn_problem *const problem = &station->problems[0];
-    if (problem->direction == ATTN_BACKWARD) {
-        conclude(line, RECORD_SKIPPED, "campaigns do not judge gradients, and measure nothing that they cannot judge");
-        return false;
-    }
     attempt->pass = attn_variant_pass(attempt->variant, problem->direction);
     if (!attempt->pass->run) {
-        conclude(line, RECORD_SKIPPED, "%s offers no forward pass", attempt->variant->name);
+        conclude(line, RECORD_SKIPPED, "%s offers no %s pass", attempt->variant->name,
+                 problem->direction == ATTN_BACKWARD ? "backward" : "forward");
         return false;
     }
     attempt->execution =

@@ -75,6 +75,8 @@ enum attn_status campaign_station_sets(struct campaign_station *station, int cou
         status = check_instance_create(&station->form, MACHINE_CANARY, station->touch_threads, &instance, error);
         if (status != ATTN_OK)
             return status;
+        if (station->oracle) /* the first set is there before the oracle, which reads it */
+            check_instance_supply(instance, station->oracle);
         sets[station->set_count] = instance;
         problems[station->set_count] = instance->problem;
         operands[station->set_count] = instance->operands;
@@ -131,8 +133,11 @@ static enum attn_status make_block(struct campaign_station *station, const struc
     if (status != ATTN_OK)
         return status;
     const struct check_instance *const first = station->sets[0];
-    return check_oracle_create(&first->problem, &first->operands, station->plan->seed, 0,
-                               machine_topology_pus(station->topology), &station->oracle, error);
+    status = check_oracle_create(&first->problem, &first->operands, station->plan->seed, 0,
+                                 machine_topology_pus(station->topology), &station->oracle, error);
+    if (status == ATTN_OK)
+        check_instance_supply(station->sets[0], station->oracle);
+    return status;
 }
 
 void campaign_station_enter(struct campaign_station *station, const struct campaign_point *point) {

@@ -64,6 +64,7 @@ struct check_form cli_case_form(const struct cli_case *item) {
         .head_dim = sizes[item->size].head_dim,
         .value_dim = sizes[item->size].value_dim,
         .type = (enum attn_type)item->type,
+        .direction = item->backward ? ATTN_BACKWARD : ATTN_FORWARD,
         .lse = true,
         .pattern = (enum check_pattern)item->pattern,
         .seed = 1u + item->size * (unsigned)MASK_COUNT + item->mask,
@@ -79,7 +80,8 @@ int cli_case_threads(const struct cli_case *item) {
 }
 
 bool cli_case_same_form(const struct cli_case *a, const struct cli_case *b) {
-    return a->size == b->size && a->mask == b->mask && a->type == b->type && a->pattern == b->pattern;
+    return a->size == b->size && a->mask == b->mask && a->type == b->type && a->pattern == b->pattern &&
+           a->backward == b->backward;
 }
 
 const struct attn_variant *cli_case_variant(const struct cli_case_list *list, const struct cli_case *item) {
@@ -104,11 +106,11 @@ void cli_case_label(const struct cli_case_list *list, size_t index, char label[C
     const struct check_form form = cli_case_form(item);
     snprintf(label, CLI_CASE_LABEL_BYTES,
              "%s/%s/threads=%d/%s/b%" PRId64 "h%" PRId64 "g%" PRId64 "q%" PRId64 "k%" PRId64 "d%" PRId64 "v%" PRId64
-             "/%s/%s/%s",
+             "/%s/%s/%s%s",
              campaign_variant_at(list->registry, item->variant)->name, list->registry->levels[item->level],
              thread_counts[item->threads], attn_type_name(form.type), form.batch, form.query_heads, form.key_heads,
              form.query_len, form.key_len, form.head_dim, form.value_dim, masks[item->mask],
-             check_pattern_name(form.pattern), item->small_tiles ? "small" : "auto");
+             check_pattern_name(form.pattern), item->small_tiles ? "small" : "auto", item->backward ? "/backward" : "");
 }
 
 static bool append(struct cli_case_list *list, size_t *capacity, struct cli_case item) {
@@ -123,11 +125,14 @@ static bool append(struct cli_case_list *list, size_t *capacity, struct cli_case
     return true;
 }
 
-/* All that share one form: variants x levels x threads. Tiles are small in every second form, and the other way round
- * for the other pattern of the same size and mask. */
+/* All that share one form: variants that offer the pass x levels x threads. Tiles are small in every second form, and
+ * the other way round for the other pattern of the same size and mask. */
 static bool append_form(struct cli_case_list *list, size_t *capacity, struct cli_case item, bool second) {
     for (int variant = 0; variant < list->registry->variant_count; ++variant) {
-        const bool parallel = campaign_variant_at(list->registry, variant)->traits & ATTN_PARALLEL;
+        const struct attn_variant *const any = campaign_variant_at(list->registry, variant);
+        const bool parallel = any->traits & ATTN_PARALLEL;
+        if (item.backward && !any->backward.run)
+            continue;
         for (int level = 0; level < list->registry->level_count; ++level)
             for (int threads = 0; threads < (parallel ? THREADS_COUNT : 1); ++threads) {
                 item.variant = (uint16_t)variant;
@@ -152,11 +157,13 @@ static bool append_all(struct cli_case_list *list) {
             if (check_instance_estimate(&form, &bytes, NULL) != ATTN_OK)
                 continue; /* this mask does not go with this size */
             for (int type = 0; type < TYPE_COUNT; ++type)
-                for (int second = 0; second < 2; ++second) {
+                for (int n = 0; n < 4; ++n) { /* either pattern, either pass */
+                    const bool second = n & 1;
                     const int turn = (size * MASK_COUNT + mask * TYPE_COUNT + type) % (CHECK_PATTERN_COUNT - 1);
                     const int other = turn < CHECK_NEEDLES ? turn : turn + 1;
                     item.type = (uint8_t)type;
                     item.pattern = (uint8_t)(second ? other : CHECK_NEEDLES);
+                    item.backward = n >= 2;
                     if (!append_form(list, &capacity, item, second))
                         return false;
                 }
@@ -167,10 +174,10 @@ static bool append_all(struct cli_case_list *list) {
 /* Which values, and which pairs of values of two factors, the kept cases have. */
 enum { FACTORS = 5, VALUES = 32 };
 struct pairs {
-    uint8_t seen[FACTORS][FACTORS][VALUES][VALUES]; /* two factors: of a level and type, by whatever variant */
+    uint8_t seen[FACTORS][FACTORS][VALUES][VALUES]; /* two factors: of a level, type and pass, by whatever variant */
 };
 struct singles {
-    uint8_t seen[FACTORS][VALUES]; /* of a variant, level and type */
+    uint8_t seen[FACTORS][VALUES]; /* of a variant, level, type and pass */
 };
 _Static_assert((int)SIZE_COUNT <= VALUES && (int)MASK_COUNT <= VALUES && (int)CHECK_PATTERN_COUNT <= VALUES,
                "a factor has more values than a set of pairs holds");
@@ -196,9 +203,9 @@ static bool adds_something(struct pairs *pairs, struct singles *singles, const s
  * all the pairs. */
 static bool keep_sample(struct cli_case_list *list) {
     const size_t levels = (size_t)list->registry->level_count;
-    struct pairs *const pairs = calloc(levels * TYPE_COUNT, sizeof *pairs);
-    struct singles *const singles =
-        calloc((size_t)list->registry->variant_count * levels * TYPE_COUNT, sizeof *singles);
+    const size_t places = levels * TYPE_COUNT * 2;
+    struct pairs *const pairs = calloc(places, sizeof *pairs);
+    struct singles *const singles = calloc((size_t)list->registry->variant_count * places, sizeof *singles);
     bool *const kept = calloc(list->count + 1, sizeof *kept);
     const bool ready = pairs && singles && kept;
     for (size_t first = 0, form = 0, next; ready && first < list->count; first = next, ++form) {
@@ -208,8 +215,8 @@ static bool keep_sample(struct cli_case_list *list) {
         for (size_t n = 0; n < count; ++n) {
             const size_t index = first + (form * 7 + n) % count;
             const struct cli_case *const item = &list->cases[index];
-            const size_t place = item->level * TYPE_COUNT + item->type;
-            kept[index] = adds_something(&pairs[place], &singles[item->variant * levels * TYPE_COUNT + place], item);
+            const size_t place = ((size_t)item->level * TYPE_COUNT + item->type) * 2 + item->backward;
+            kept[index] = adds_something(&pairs[place], &singles[item->variant * places + place], item);
         }
     }
     size_t count = 0;

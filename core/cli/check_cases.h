@@ -9,6 +9,7 @@
 
 struct cli_case {
     uint8_t size, mask, type, pattern, threads;
+    bool backward;    /* the pass */
     bool small_tiles; /* parameters at a small value, so that small problems have many tiles; else all auto */
     uint8_t level;
     uint16_t variant;
@@ -21,15 +22,15 @@ struct cli_case_list {
 };
 
 /* Cases of one bench stand together. `only`: an extended regular expression on labels, or NULL. `quick`: a sample in
- * which, on every ISA level and type, each variant meets every size, mask, pattern, thread count and tile size, and
- * some variant meets each pair of them that the whole list has. ATTN_INVALID: `only` is no regular expression, or
- * matches nothing. */
+ * which, on every ISA level and type and in every pass it offers, each variant meets every size, mask, pattern, thread
+ * count and tile size, and some variant meets each pair of them that the whole list has. ATTN_INVALID: `only` is no
+ * regular expression, or matches nothing. */
 enum attn_status cli_cases_list(const struct attn_registry *registry, const char *only, bool quick,
                                 struct cli_case_list *list, struct attn_error *error);
 void cli_cases_release(struct cli_case_list *list);
 
 #define CLI_CASE_LABEL_BYTES 256
-/* "naive/avx2/threads=1/f32/b1h2g1q13k31d17v11/causal=top_left/needles/auto" */
+/* "naive/avx2/threads=1/f32/b1h2g1q13k31d17v11/causal=top_left/needles/auto", "/backward" behind it for that pass */
 void cli_case_label(const struct cli_case_list *list, size_t index, char label[CLI_CASE_LABEL_BYTES]);
 
 int cli_case_threads(const struct cli_case *item);

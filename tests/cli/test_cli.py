@@ -213,6 +213,15 @@ class Runs(Program):
         self.assertRegex(result.stdout, r"naive +warm +MEASURED")
         self.assertRegex(result.stdout, r"naive +cold +MEASURED")
 
+    def test_the_backward_pass_is_timed_and_checked(self):
+        words = ("query_len=40", "head_dim=16", "pass=[forward, backward]", "cache=[warm, cold]", "--quick")
+        result = call(ATTNBENCH, "time", "naive,flash", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(re.findall("MEASURED", result.stdout)), 8, result.stdout)
+        result = call(ATTNBENCH, "time", "online", "query_len=40", "head_dim=16", "pass=backward", "--quick")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("online offers no backward pass", result.stdout + result.stderr)
+
     def test_a_loop_judges_its_answers_too(self):
         words = ("query_len=8", "head_dim=8", "--loop", "0.1 s")
         result = call(SABOTEURS, "time", "honest", *words)
