@@ -98,11 +98,12 @@ static bool examine(struct examiner *examiner, struct check_bench *bench, const 
     }
     char mask[256];
     check_mask_format(&form->mask, mask, sizeof mask);
-    printf("%s at %s, %d threads, tiles %" PRId64 ", %s, mask %s, pattern %s, batch %" PRId64 ", heads %" PRId64
+    printf("%s, %s, at %s, %d threads, tiles %" PRId64 ", %s, mask %s, pattern %s, batch %" PRId64 ", heads %" PRId64
            "/%" PRId64 ", lengths %" PRId64 "/%" PRId64 ", dims %" PRId64 "/%" PRId64 ", seed %" PRIu64 ": %s\n",
-           variant->name, level, threads, tile, attn_type_name(form->type), mask, check_pattern_name(form->pattern),
-           form->batch, form->query_heads, form->key_heads, form->query_len, form->key_len, form->head_dim,
-           form->value_dim, form->seed, status == ATTN_OK ? result.reason : error.message);
+           variant->name, form->direction == ATTN_BACKWARD ? "backward" : "forward", level, threads, tile,
+           attn_type_name(form->type), mask, check_pattern_name(form->pattern), form->batch, form->query_heads,
+           form->key_heads, form->query_len, form->key_len, form->head_dim, form->value_dim, form->seed,
+           status == ATTN_OK ? result.reason : error.message);
     return false;
 }
 
@@ -151,6 +152,17 @@ static bool build_form(int size, int mask, enum attn_type type, enum check_patte
     return true;
 }
 
+/* Every pass that the variant offers. */
+static bool examine_passes(struct examiner *examiner, struct check_form *form) {
+    const struct attn_variant *const variant =
+        attn_registry_find(&attn_registry, examiner->name, attn_registry.levels[0]);
+    form->direction = ATTN_FORWARD;
+    if (!examine_form(examiner, form))
+        return false;
+    form->direction = ATTN_BACKWARD;
+    return !variant->backward.run || examine_form(examiner, form);
+}
+
 /* A form of every size and mask in f32, and one of every mask in each 16-bit type: with needles, and with one of the
  * other patterns in turn. */
 static bool examine_all(struct examiner *examiner) {
@@ -162,10 +174,10 @@ static bool examine_all(struct examiner *examiner) {
                 const int other = (mask * SIZES + size + type) % CHECK_PATTERN_COUNT;
                 struct check_form form;
                 if (!build_form(size, mask, (enum attn_type)type, CHECK_NEEDLES, &form) ||
-                    !examine_form(examiner, &form))
+                    !examine_passes(examiner, &form))
                     return false;
                 form.pattern = (enum check_pattern)other;
-                if (!examine_form(examiner, &form))
+                if (!examine_passes(examiner, &form))
                     return false;
             }
     return true;
