@@ -51,19 +51,22 @@ struct backward {
     size_t thread_bytes, bytes;
 };
 
-/* Rows of a tile and keys of a block, where they are 0. What a thread keeps of a block of keys takes half of L2, and
- * whole panels fall together with whole groups of rows every 48 keys (with 32 registers every 192); a tile's rows take
- * a third of L2. */
+/* Rows of a tile and keys of a block, where they are 0. Whole panels fall together with whole groups of rows every 48
+ * keys (with 32 registers every 192). What a thread keeps of a block of keys takes L2 at most, a tile's rows half of
+ * it; larger ones did not gain. Few and short heads are cut into 16 blocks or so, for threads to share: by the problem
+ * alone, so that no answer depends on the number of threads. */
 static inline void backward_resolve(const struct attn_problem *problem, int64_t l2_bytes, int64_t *tile_rows,
                                     int64_t *block_keys) {
     const int64_t unit = VEC_REGISTERS == 32 ? 3 * PANEL_KEYS : 48;
     const int64_t key_stride = grad_stride(problem->head_dim), value_stride = grad_stride(problem->value_dim);
     if (*block_keys == 0) {
-        const int64_t fitting = l2_bytes / 2 / (4 * (3 * key_stride + 2 * value_stride)) / unit * unit;
-        *block_keys = fitting < unit ? unit : fitting < 192 ? fitting : 192;
+        const int64_t fitting = l2_bytes / (4 * (3 * key_stride + 2 * value_stride)) / unit * unit;
+        const int64_t largest = fitting < 96 ? 96 : fitting < 192 ? fitting : 192;
+        const int64_t shared = (problem->key_len * problem->batch * problem->key_heads / 16 + unit - 1) / unit * unit;
+        *block_keys = shared < unit ? unit : shared < largest ? shared : largest;
     }
     if (*tile_rows == 0) {
-        const int64_t fitting = l2_bytes / 3 / (4 * (2 * key_stride + value_stride + 2 * *block_keys)) / 24 * 24;
+        const int64_t fitting = l2_bytes / 2 / (4 * (2 * key_stride + value_stride + 2 * *block_keys)) / 24 * 24;
         *tile_rows = fitting < 24 ? 24 : fitting < 96 ? fitting : 96;
     }
 }

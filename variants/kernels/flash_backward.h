@@ -186,39 +186,44 @@ static inline void backward_weights(const struct backward_unit *unit, const stru
     }
 }
 
-/* The products of dS and P with what stands on the other side of them. */
+/* The visit's rows that may read some of the PANEL_ROWS keys from `key` on, relative to the block's first. */
+static inline struct backward_span backward_rows_of_keys(const struct backward_visit *visit, int64_t key) {
+    if (!visit->cut)
+        return (struct backward_span){0, visit->count};
+    struct backward_span rows = {visit->count, 0};
+    for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
+        const struct backward_span keys = visit->spans[g / PANEL_ROWS];
+        if (keys.first >= key + PANEL_ROWS || keys.last <= key)
+            continue;
+        rows.first = g < rows.first ? g : rows.first;
+        rows.last = g + PANEL_ROWS < visit->count ? g + PANEL_ROWS : visit->count;
+    }
+    return rows.first < rows.last ? rows : (struct backward_span){0, 0};
+}
+
+/* The products of P and dS with what stands on the other side of them; one after the other, because each keeps the
+ * rows that it sums in L1. */
 static inline void backward_products(const struct backward_unit *unit, const struct backward_visit *visit) {
     const struct backward *const call = unit->call;
     const struct backward_buffers *const own = &unit->own;
     const int64_t head_dim = call->problem->head_dim, value_dim = call->problem->value_dim;
-    const int64_t stride = call->weight_stride, keys = unit->last - unit->first;
-    for (int64_t j = 0; j < keys; j += PANEL_ROWS) {
-        int64_t first = 0, last = visit->count; /* rows that may read these keys */
-        if (visit->cut) {
-            first = visit->count;
-            last = 0;
-            for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
-                const struct backward_span span = visit->spans[g / PANEL_ROWS];
-                if (span.first < j + PANEL_ROWS && span.last > j) {
-                    first = g < first ? g : first;
-                    last = g + PANEL_ROWS < visit->count ? g + PANEL_ROWS : visit->count;
-                }
-            }
-            if (first >= last)
-                continue;
-        }
-        grad_sum_columns(last - first, value_dim, own->weights + first * stride + j, stride,
-                         own->douts + first * call->value_stride, call->value_stride, own->dv + j * call->value_stride,
-                         call->value_stride);
-        grad_sum_columns(last - first, head_dim, own->slopes + first * stride + j, stride,
-                         own->queries + first * call->key_stride, call->key_stride, own->dk + j * call->key_stride,
-                         call->key_stride);
+    const int64_t stride = call->weight_stride, key_stride = call->key_stride, value_stride = call->value_stride;
+    for (int64_t j = 0; j < unit->last - unit->first; j += PANEL_ROWS) {
+        const struct backward_span rows = backward_rows_of_keys(visit, j);
+        grad_sum_columns(rows.last - rows.first, value_dim, own->weights + rows.first * stride + j, stride,
+                         own->douts + rows.first * value_stride, value_stride, own->dv + j * value_stride,
+                         value_stride);
+    }
+    for (int64_t j = 0; j < unit->last - unit->first; j += PANEL_ROWS) {
+        const struct backward_span rows = backward_rows_of_keys(visit, j);
+        grad_sum_columns(rows.last - rows.first, head_dim, own->slopes + rows.first * stride + j, stride,
+                         own->queries + rows.first * key_stride, key_stride, own->dk + j * key_stride, key_stride);
     }
     for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
-        const struct backward_span span = visit->spans[g / PANEL_ROWS];
-        grad_sum_rows(span.last - span.first, head_dim, own->slopes + g * stride + span.first, stride,
-                      own->keys + span.first * call->key_stride, call->key_stride, call->problem->scale,
-                      own->dq + g * call->key_stride, call->key_stride);
+        const struct backward_span keys = visit->spans[g / PANEL_ROWS];
+        grad_sum_rows(keys.last - keys.first, head_dim, own->slopes + g * stride + keys.first, stride,
+                      own->keys + keys.first * key_stride, key_stride, call->problem->scale, own->dq + g * key_stride,
+                      key_stride);
     }
 }
 
