@@ -87,8 +87,8 @@ VEC_INLINE void decode_dots(int rows, int64_t keys, int64_t head_dim, const floa
         if (whole < head_dim) {
             const vec features = decode_load_part(key, type, whole, head_dim - whole);
             VEC_UNROLL(4)
-            for (int r = 0; r < rows; ++r) acc[r] +=
-                vec_load(queries + r * query_stride + whole) * features; /* padded with zeros */
+            for (int r = 0; r < rows; ++r)
+                acc[r] += vec_load(queries + r * query_stride + whole) * features; /* padded with zeros */
         }
         VEC_UNROLL(4) for (int r = 0; r < rows; ++r) scores[r * DECODE_BLOCK + n] = vec_sum(acc[r]);
     }
