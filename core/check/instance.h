@@ -26,8 +26,8 @@ enum attn_status check_instance_create(const struct check_form *form, enum machi
 
 /* Refills q, k, v (and dout) with the values of another seed in the same memory (for a capture: a normal
  * pattern at the capture's scale); mask arrays stay, because the problem is constant. check_instance_fill(i,
- * i->form.seed) restores the original values exactly. Seeds that differ in their last bit give different
- * keys under every pattern but zero-free trivial ones; CHECK_OTHER_SEED flips it. */
+ * i->form.seed) restores the original values exactly.
+ * Seeds that differ in their last bit give different keys under every pattern. */
 #define CHECK_OTHER_SEED(seed) ((seed) ^ 1)
 void check_instance_fill(struct check_instance *instance, uint64_t seed);
 
