@@ -2,9 +2,9 @@
 /* Streaming softmax inside register tiles: keys packed once per KV head, weights leave the registers as 2^(score -
  * reference) straight from the dot products, and the running maximum is moved only when a score outgrows it. */
 #include "contract/variant.h"
+#include "kernels/amx_flash.h"
 #include "kernels/decode.h"
 #include "kernels/flash_backward.h"
-#include "kernels/flash_tile.h"
 
 #include <omp.h>
 
@@ -17,6 +17,10 @@ static const struct attn_parameter parameters[] = {
     [SPLIT_KEYS] = {"split_keys", 0, 64, 1 << 20, "keys of a split when few queries stream over many keys"},
 };
 
+static bool uses_tiles(const struct attn_problem *problem) {
+    return AMX_OFFERED && problem->type == ATTN_BF16 && problem->direction == ATTN_FORWARD;
+}
+
 static void resolve(const struct attn_problem *problem, struct attn_execution *execution) {
     int64_t *const values = execution->parameters;
     const int64_t l1 = execution->caches.l1d_bytes ? execution->caches.l1d_bytes : 32768;
@@ -24,14 +28,17 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
     const int64_t head_dim = problem->head_dim, value_dim = problem->value_dim;
     if (problem->direction == ATTN_BACKWARD)
         backward_resolve(problem, l2, &values[BLOCK_QUERIES], &values[BLOCK_KEYS]);
+    const bool tiles = uses_tiles(problem);
+    const int64_t group_rows = tiles ? AMX_BLOCK : PANEL_ROWS, panel_keys = tiles ? AMX_BLOCK : PANEL_KEYS;
+    const int64_t element_bytes = tiles ? sizeof(uint16_t) : sizeof(float);
     if (values[BLOCK_KEYS] == 0) /* a block of packed keys fills L1; values follow from L2 */
-        values[BLOCK_KEYS] = flash_clamp(l1 / (4 * head_dim), 64, 512);
-    values[BLOCK_KEYS] = flash_round_up(values[BLOCK_KEYS], PANEL_KEYS);
+        values[BLOCK_KEYS] = flash_clamp(l1 / (element_bytes * head_dim), 64, 512);
+    values[BLOCK_KEYS] = flash_round_up(values[BLOCK_KEYS], panel_keys);
     if (values[BLOCK_QUERIES] == 0) /* queries, weights and sums of a tile take a quarter of L2 */
         values[BLOCK_QUERIES] = flash_clamp(l2 / 4 / (4 * (head_dim + value_dim + values[BLOCK_KEYS])), 24, 192);
     values[BLOCK_QUERIES] =
-        flash_clamp(values[BLOCK_QUERIES], PANEL_ROWS, flash_round_up(flash_rows(problem), PANEL_ROWS));
-    values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % PANEL_ROWS;
+        flash_clamp(values[BLOCK_QUERIES], group_rows, flash_round_up(flash_rows(problem), group_rows));
+    values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % group_rows;
     if (values[RESCALE_THRESHOLD] == 0)
         values[RESCALE_THRESHOLD] = 8;
     if (values[SPLIT_KEYS] == 0) /* by length alone, so that no answer depends on the number of threads */
@@ -48,8 +55,8 @@ static struct decode_plan decode_plan_for(const struct attn_problem *problem, co
 
 static struct flash_plan plan_for(const struct attn_problem *problem, const struct attn_execution *execution) {
     const int64_t *const values = execution->parameters;
-    return flash_plan_of(problem, execution->threads, values[BLOCK_QUERIES], values[BLOCK_KEYS],
-                         (float)values[RESCALE_THRESHOLD]);
+    return (uses_tiles(problem) ? amx_plan_of : flash_plan_of)(problem, execution->threads, values[BLOCK_QUERIES],
+                                                               values[BLOCK_KEYS], (float)values[RESCALE_THRESHOLD]);
 }
 
 static size_t workspace_bytes(const struct attn_problem *problem, const struct attn_execution *execution) {
@@ -90,6 +97,7 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
     const struct flash_call call = {problem, operands, plan_for(problem, execution), execution->workspace};
     struct flash_task *const tasks = (struct flash_task *)(call.workspace + call.plan.tasks_at);
     const int64_t blocks = problem->batch * problem->key_heads * call.plan.blocks;
+    const bool tiles = uses_tiles(problem);
 #pragma omp parallel num_threads(execution->threads)
     {
 #pragma omp single nowait
@@ -97,11 +105,19 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < blocks; ++n) {
             const int64_t head = n / call.plan.blocks;
-            flash_prepare_block(&call, head / problem->key_heads, head % problem->key_heads, n % call.plan.blocks);
+            (tiles ? amx_prepare_block : flash_prepare_block)(&call, head / problem->key_heads,
+                                                              head % problem->key_heads, n % call.plan.blocks);
         }
+        if (tiles)
+            amx_begin();
 #pragma omp for schedule(dynamic, 1)
         for (int64_t n = 0; n < call.plan.tasks; ++n)
-            flash_attend(&call, &tasks[n], omp_get_thread_num());
+            if (tiles)
+                flash_attend(&amx_engine, &call, &tasks[n], omp_get_thread_num());
+            else
+                flash_attend(&flash_panels, &call, &tasks[n], omp_get_thread_num());
+        if (tiles)
+            amx_end();
     }
 }
 
@@ -126,7 +142,7 @@ ATTN_VARIANT(flash) = {
     .name = "flash",
     .idea = "online softmax inside register tiles over packed keys, fused with the dot products",
     .improves_on = "parallel_query_tiles",
-    .traits = ATTN_PARALLEL | ATTN_REPEATABLE | ATTN_THREAD_INVARIANT,
+    .traits = ATTN_PARALLEL | ATTN_REPEATABLE | ATTN_THREAD_INVARIANT | (AMX_OFFERED ? ATTN_ROUNDS_WEIGHTS : 0),
     .parameters = parameters,
     .parameter_count = PARAMETER_COUNT,
     .resolve = resolve,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* variant_exam NAME: the exams of one variant, at every ISA level that this machine runs. Each variant of the ladder
- * has a test of its own that runs this, so a broken one fails alone and by name. Exits with 0 when every exam was
- * passed, 1 at the first that was not (the line says which and why), 77 when the variant took none. */
+/* variant_exam NAME [bf16]: the exams of one variant, at every ISA level that this machine runs. Each variant of the
+ * ladder has a test of its own that runs this, so a broken one fails alone and by name. Exits with 0 when every exam
+ * was passed, 1 at the first that was not (the line says which and why), 77 when the variant took none. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +14,14 @@
 enum { PASSED = 0, FAILED = 1, NOTHING_TO_DO = 77 };
 
 /* 1, primes, one less and one more than widths that kernels like; odd head_dim, value_dim of its own; shared KV heads;
- * more keys than queries, and fewer. */
+ * more keys than queries, and fewer; and enough
+ * keys that blocks follow blocks. */
 static const struct {
     int64_t batch, query_heads, key_heads, query_len, key_len, head_dim, value_dim;
 } sizes[] = {
-    {1, 1, 1, 1, 1, 1, 1},    {2, 2, 1, 1, 127, 13, 7},  {1, 4, 2, 7, 31, 17, 19},   {2, 3, 3, 17, 15, 5, 64},
-    {1, 2, 1, 33, 64, 64, 3}, {1, 1, 1, 63, 65, 31, 33}, {1, 2, 2, 65, 129, 64, 64}, {1, 1, 1, 131, 97, 40, 80},
+    {1, 1, 1, 1, 1, 1, 1},      {2, 2, 1, 1, 127, 13, 7},   {1, 4, 2, 7, 31, 17, 19},
+    {2, 3, 3, 17, 15, 5, 64},   {1, 2, 1, 33, 64, 64, 3},   {1, 1, 1, 63, 65, 31, 33},
+    {1, 2, 2, 65, 129, 64, 64}, {1, 1, 1, 131, 97, 40, 80}, {1, 2, 1, 37, 331, 24, 40},
 };
 
 static const char *const masks[] = {
@@ -48,7 +50,7 @@ static const char *const masks[] = {
     "causal=top_left,alibi,bias,boolean,sinks,softcap=20",
 };
 
-static const int64_t tiles[] = {0, 1, 7, 16}; /* overrides of every parameter, as far as its range allows; 0: auto */
+static const int64_t tiles[] = {0, 1, 7, 64}; /* overrides of every parameter, as far as its range allows; 0: auto */
 static const int teams[] = {1, 2, 3};
 
 enum {
@@ -163,13 +165,13 @@ static bool examine_passes(struct examiner *examiner, struct check_form *form) {
     return !variant->backward.run || examine_form(examiner, form);
 }
 
-/* A form of every size and mask in f32, and one of every mask in each 16-bit type: with needles, and with one of the
+/* A form of every size and mask in `whole`, and one of every mask in each other type: with needles, and with one of the
  * other patterns in turn. */
-static bool examine_all(struct examiner *examiner) {
+static bool examine_all(struct examiner *examiner, enum attn_type whole) {
     for (int mask = 0; mask < MASKS; ++mask)
         for (int size = 0; size < SIZES; ++size)
             for (int type = ATTN_F32; type <= ATTN_F16; ++type) {
-                if (type != ATTN_F32 && size != (mask + type) % SIZES)
+                if (type != (int)whole && size != (mask + type) % SIZES)
                     continue;
                 const int other = (mask * SIZES + size + type) % CHECK_PATTERN_COUNT;
                 struct check_form form;
@@ -184,8 +186,9 @@ static bool examine_all(struct examiner *examiner) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2 || !attn_registry_find(&attn_registry, argv[1], attn_registry.levels[0])) {
-        printf("usage: variant_exam NAME, a variant of the ladder\n");
+    const bool bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;
+    if (argc < 2 || (argc > 2 && !bf16) || !attn_registry_find(&attn_registry, argv[1], attn_registry.levels[0])) {
+        printf("usage: variant_exam NAME [bf16], a variant of the ladder, with all sizes in f32 or in bf16\n");
         return FAILED;
     }
     machine_gemm_single_thread();
@@ -195,7 +198,7 @@ int main(int argc, char **argv) {
         examiner.caches = machine_topology_caches(topology);
         machine_topology_free(topology);
     }
-    const bool passed = examine_all(&examiner);
+    const bool passed = examine_all(&examiner, bf16 ? ATTN_BF16 : ATTN_F32);
     printf("%s: %d exams passed, %d skipped%s%s\n", examiner.name, examiner.passed, examiner.skipped,
            examiner.skipped > 0 ? ", the last because: " : "", examiner.skip_reason);
     return !passed ? FAILED : examiner.passed > 0 ? PASSED : NOTHING_TO_DO;

@@ -21,6 +21,9 @@ static inline int64_t flash_rows(const struct attn_problem *problem) {
     return problem->query_heads / problem->key_heads * problem->query_len;
 }
 
+/* As many as block_queries may ask for. */
+#define FLASH_MAX_ROWS 3072
+
 /* What one query tile has to do, and how much of it: tasks are taken longest first. */
 struct flash_task {
     int64_t b, key_head, first_row;

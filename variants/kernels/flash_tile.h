@@ -36,24 +36,28 @@ static inline void flash_locate(const struct attn_problem *problem, int64_t key_
     *i = n % problem->query_len;
 }
 
-/* Loads scaled queries and starts the softmax of `count` rows, a multiple of PANEL_ROWS; rows beyond the last repeat
- * it, and are dropped at the end. */
-static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
+/* Starts the softmax of row `r` of a tile, and returns its query. Rows beyond the last repeat it, and are dropped at
+ * the end. */
+static inline const void *flash_row_begin(const struct flash_tile *tile, int64_t first_row, int64_t r) {
     const struct attn_problem *const problem = tile->call->problem;
-    const struct attn_tensor *const q = &tile->call->operands->q;
+    const int64_t n = first_row + r < tile->call->plan.rows ? first_row + r : tile->call->plan.rows - 1;
+    int64_t h, i;
+    flash_locate(problem, tile->key_head, n, &h, &i);
+    tile->rows[r] = attn_row_begin(problem, tile->b, h, i);
+    tile->states[r] = edge_state_begin(&tile->rows[r]);
+    return attn_tensor_row(&tile->call->operands->q, tile->b, h, i);
+}
+
+/* Loads the queries of `count` rows, scaled. */
+static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
+    const int64_t head_dim = tile->call->problem->head_dim;
+    const enum attn_type type = tile->call->problem->type;
     for (int64_t r = 0; r < count; ++r) {
-        const int64_t n = first_row + r < tile->call->plan.rows ? first_row + r : tile->call->plan.rows - 1;
-        int64_t h, i;
-        flash_locate(problem, tile->key_head, n, &h, &i);
-        struct attn_row *const row = &tile->rows[r];
-        *row = attn_row_begin(problem, tile->b, h, i);
-        tile->states[r] = edge_state_begin(row);
-        const float scale = row->plain ? row->scale * EDGE_LOG2E : row->scale;
-        const void *const query = attn_tensor_row(q, tile->b, h, i);
-        for (int64_t c = 0; c < problem->head_dim; ++c)
-            tile->queries[r * problem->head_dim + c] = scale * attn_load(query, q->type, c);
+        const void *const query = flash_row_begin(tile, first_row, r);
+        const float scale = tile->rows[r].plain ? tile->rows[r].scale * EDGE_LOG2E : tile->rows[r].scale;
+        for (int64_t c = 0; c < head_dim; ++c)
+            tile->queries[r * head_dim + c] = scale * attn_load(query, type, c);
     }
-    memset(tile->sums, 0, (size_t)(count * tile->call->plan.out_stride) * sizeof(float));
 }
 
 /* The keys of a block that a group of rows needs, relative to the block's first key. */
@@ -62,16 +66,13 @@ struct flash_span {
     bool cut; /* some pair in it is masked, or might be */
 };
 
-/* Weights of PANEL_ROWS rows from `r` for the block [block_first, block_last). */
-static inline struct flash_span flash_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                                    int64_t block_last) {
-    const struct flash_plan *const plan = &tile->call->plan;
-    const struct attn_problem *const problem = tile->call->problem;
+/* What `count` rows from `r` need of the block [block_first, block_last), made of panels of `panel_keys`. */
+static inline struct flash_span flash_group_span(const struct flash_tile *tile, int64_t r, int count,
+                                                 int64_t panel_keys, int64_t block_first, int64_t block_last) {
     const struct attn_row *const rows = tile->rows + r;
-    struct edge_state *const states = tile->states + r;
     int64_t first = block_last, last = block_first;
-    bool whole = (block_last - block_first) % PANEL_KEYS == 0;
-    for (int n = 0; n < PANEL_ROWS; ++n) {
+    bool whole = (block_last - block_first) % panel_keys == 0;
+    for (int n = 0; n < count; ++n) {
         if (rows[n].key_begin < rows[n].key_end) {
             first = rows[n].key_begin < first ? rows[n].key_begin : first;
             last = rows[n].key_end > last ? rows[n].key_end : last;
@@ -80,47 +81,65 @@ static inline struct flash_span flash_group_weights(const struct flash_tile *til
     }
     first = flash_clamp(first, block_first, block_last);
     last = flash_clamp(last, block_first, block_last);
-    if (first >= last)
-        return (struct flash_span){0, 0, true};
-
-    float *const weights = tile->weights + r * plan->block_keys;
-    const float *const queries = tile->queries + r * problem->head_dim;
-    float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
-    bool fused = whole;
-    for (int n = 0; n < PANEL_ROWS; ++n) {
-        reference[n] = states[n].reference;
-        fused &= fabsf(reference[n]) < EDGE_INTEGER_LIMIT;
-    }
-    if (fused && panel_weights(problem->head_dim, queries, problem->head_dim,
-                               flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS),
-                               (block_last - block_first) / PANEL_KEYS, reference, plan->threshold, weights,
-                               plan->block_keys, sums)) {
-        for (int n = 0; n < PANEL_ROWS; ++n)
-            states[n].sum += sums[n];
-        return (struct flash_span){0, block_last - block_first, false};
-    }
-
-    first -= (first - block_first) % PANEL_KEYS; /* keeps vector loops over one row's scores inside that row */
-    const int64_t panels = (last - first + PANEL_KEYS - 1) / PANEL_KEYS;
-    panel_scores(problem->head_dim, queries, problem->head_dim,
-                 flash_packed_panel(tile->call, tile->b, tile->key_head, first / PANEL_KEYS), panels,
-                 weights + first - block_first, plan->block_keys);
-    for (int n = 0; n < PANEL_ROWS; ++n) {
-        float *const scores = weights + n * plan->block_keys - block_first; /* indexed by key */
-        const int64_t begin = flash_clamp(rows[n].key_begin, first, last),
-                      end = flash_clamp(rows[n].key_end, begin, last);
-        if (!rows[n].plain)
-            edge_finish_scores(&rows[n], first, end, scores + first);
-        for (int64_t j = first; j < begin; ++j)
-            scores[j] = -INFINITY;
-        for (int64_t j = end; j < last; ++j)
-            scores[j] = -INFINITY;
-        const float factor = edge_weights(&states[n], plan->threshold, last - first, scores + first);
-        if (factor != 1.0f)
-            for (int64_t c = 0; c < plan->out_stride; ++c)
-                tile->sums[(r + n) * plan->out_stride + c] *= factor;
-    }
     return (struct flash_span){first - block_first, last - block_first, !whole};
+}
+
+/* Whether vec_exp2_from reaches the references of all `count` rows from `r`. */
+static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r, int count) {
+    bool fusible = true;
+    for (int n = 0; n < count; ++n)
+        fusible &= fabsf(tile->states[r + n].reference) < EDGE_INTEGER_LIMIT;
+    return fusible;
+}
+
+/* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key; what the
+ * row has summed so far moves to the new reference. `scores` points at the score of key `first`. */
+static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
+                                     float *scores) {
+    const struct flash_plan *const plan = &tile->call->plan;
+    const struct attn_row *const row = &tile->rows[r];
+    const int64_t begin = flash_clamp(row->key_begin, first, last) - first,
+                  end = flash_clamp(row->key_end, first + begin, last) - first;
+    if (!row->plain)
+        edge_finish_scores(row, first, first + end, scores);
+    for (int64_t n = 0; n < begin; ++n)
+        scores[n] = -INFINITY;
+    for (int64_t n = end; n < last - first; ++n)
+        scores[n] = -INFINITY;
+    const float factor = edge_weights(&tile->states[r], plan->threshold, last - first, scores);
+    if (factor != 1.0f)
+        for (int64_t c = 0; c < plan->out_stride; ++c)
+            tile->sums[r * plan->out_stride + c] *= factor;
+}
+
+/* Weights of PANEL_ROWS rows from `r` for the block [block_first, block_last). */
+static inline struct flash_span flash_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                                    int64_t block_last) {
+    const struct flash_plan *const plan = &tile->call->plan;
+    const int64_t head_dim = tile->call->problem->head_dim;
+    struct flash_span span = flash_group_span(tile, r, PANEL_ROWS, PANEL_KEYS, block_first, block_last);
+    if (span.first >= span.last)
+        return span;
+    float *const weights = tile->weights + r * plan->block_keys;
+    const float *const queries = tile->queries + r * head_dim;
+    const float *const panels = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
+    float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        reference[n] = tile->states[r + n].reference;
+    if (!span.cut && flash_group_fusible(tile, r, PANEL_ROWS) &&
+        panel_weights(head_dim, queries, head_dim, panels, span.last / PANEL_KEYS, reference, plan->threshold, weights,
+                      plan->block_keys, sums)) {
+        for (int n = 0; n < PANEL_ROWS; ++n)
+            tile->states[r + n].sum += sums[n];
+        return span;
+    }
+    span.first -= span.first % PANEL_KEYS; /* keeps vector loops over one row's scores inside that row */
+    panel_scores(head_dim, queries, head_dim, panels + span.first * head_dim,
+                 (span.last - span.first + PANEL_KEYS - 1) / PANEL_KEYS, weights + span.first, plan->block_keys);
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        flash_row_weights(tile, r + n, block_first + span.first, block_first + span.last,
+                          weights + n * plan->block_keys + span.first);
+    return span;
 }
 
 static inline void flash_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
@@ -157,14 +176,26 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
     }
 }
 
+/* How a tile's rows are worked on: `group_rows` at a time, with these steps. Constant at each call. */
+struct flash_engine {
+    int group_rows;
+    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
+    struct flash_span (*weights)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t block_last);
+    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, struct flash_span span);
+};
+
+static const struct flash_engine flash_panels = {PANEL_ROWS, flash_tile_begin, flash_group_weights, flash_group_values};
+
 /* Answers one tile: key block by key block, first the weights of all its row groups while the packed keys are in
  * cache, then their sums while the values are. */
-static inline void flash_attend(const struct flash_call *call, const struct flash_task *task, int thread) {
+VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct flash_call *call,
+                             const struct flash_task *task, int thread) {
     const struct flash_plan *const plan = &call->plan;
     const struct flash_tile tile = flash_tile_of(call, task, thread);
     const int64_t left = plan->rows - task->first_row;
-    const int64_t count = flash_round_up(left < plan->tile_rows ? left : plan->tile_rows, PANEL_ROWS);
-    flash_tile_begin(&tile, task->first_row, count);
+    const int64_t count = flash_round_up(left < plan->tile_rows ? left : plan->tile_rows, engine->group_rows);
+    engine->begin(&tile, task->first_row, count);
+    memset(tile.sums, 0, (size_t)(count * plan->out_stride) * sizeof(float));
     int64_t first = call->problem->key_len, last = 0;
     for (int64_t r = 0; r < count; ++r)
         if (tile.rows[r].key_begin < tile.rows[r].key_end) {
@@ -174,12 +205,12 @@ static inline void flash_attend(const struct flash_call *call, const struct flas
     for (int64_t j = first - first % plan->block_keys; j < last; j += plan->block_keys) {
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
-        struct flash_span spans[3072 / PANEL_ROWS]; /* as many as block_queries may ask for */
-        for (int64_t r = 0; r < count; r += PANEL_ROWS)
-            spans[r / PANEL_ROWS] = flash_group_weights(&tile, r, j, block_last);
-        for (int64_t r = 0; r < count; r += PANEL_ROWS)
-            if (spans[r / PANEL_ROWS].first < spans[r / PANEL_ROWS].last)
-                flash_group_values(&tile, r, j, spans[r / PANEL_ROWS]);
+        struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
+        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
+            spans[n] = engine->weights(&tile, r, j, block_last);
+        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
+            if (spans[n].first < spans[n].last)
+                engine->values(&tile, r, j, spans[n]);
     }
     flash_tile_end(&tile, task->first_row, count);
 }

@@ -94,6 +94,21 @@ VEC_INLINE void vec_store_part(float *to, vec value, int64_t count) {
 #endif
 }
 
+typedef uint32_t vec_words __attribute__((vector_size(4 * VEC_LANES)));
+typedef uint16_t vec_halves __attribute__((vector_size(2 * VEC_LANES)));
+
+/* Rounds to bf16, to nearest and ties to even, and writes VEC_LANES elements. A NaN stays one. */
+VEC_INLINE void vec_store_bf16(uint16_t *to, vec value) {
+#if defined(__AVX512BF16__)
+    const __m256bh halves = _mm512_cvtneps_pbh((__m512)value);
+#else
+    const vec_words words = (vec_words)value, rounded = (words + 0x7FFF + (words >> 16 & 1)) >> 16;
+    const vec_words none = (vec_words)(value != value);
+    const vec_halves halves = __builtin_convertvector((rounded & ~none) | (none & 0x7FC0), vec_halves);
+#endif
+    memcpy(to, &halves, 2 * VEC_LANES);
+}
+
 /* The larger of both; `b` where either is NaN. */
 VEC_INLINE vec vec_max(vec a, vec b) {
 #if defined(__AVX512F__)

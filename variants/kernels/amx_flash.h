@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tile of bf16 query rows against its keys with AMX: 2 x 2 blocks of sums over keys and values packed in pairs once
+ * per KV head. Weights are rounded to bf16, all sums are f32. Scores pass through two small buffers in turn, so that
+ * the tile products of one panel run while the vector units exponentiate the one before. */
+#ifndef KERNELS_AMX_FLASH_H
+#define KERNELS_AMX_FLASH_H
+
+#include "kernels/amx_pack.h"
+#include "kernels/flash_tile.h"
+
+static inline int64_t amx_depth(const struct attn_problem *problem) {
+    return amx_tiles(problem->head_dim, AMX_DEPTH) * AMX_DEPTH;
+}
+
+/* Leading dimensions that put consecutive rows into different sets of the L1 cache. */
+static inline int64_t amx_weight_stride(const struct flash_plan *plan) {
+    return plan->block_keys + 32;
+}
+
+static inline int64_t amx_score_stride(const struct flash_plan *plan) {
+    return plan->block_keys + 16;
+}
+
+/* `tile_rows` and `block_keys` are multiples of AMX_BLOCK. */
+static inline struct flash_plan amx_plan_of(const struct attn_problem *problem, int threads, int64_t tile_rows,
+                                            int64_t block_keys, float threshold) {
+    struct flash_plan plan = {
+        .rows = flash_rows(problem),
+        .tile_rows = tile_rows,
+        .block_keys = block_keys,
+        .out_stride = amx_value_columns(problem->value_dim) * 16,
+        .threshold = threshold,
+    };
+    const int64_t key_heads = problem->batch * problem->key_heads, f32 = sizeof(float), bf16 = sizeof(uint16_t);
+    plan.tiles = (plan.rows + plan.tile_rows - 1) / plan.tile_rows;
+    plan.tasks = key_heads * plan.tiles;
+    plan.blocks = (problem->key_len + plan.block_keys - 1) / plan.block_keys;
+    plan.panels = amx_tiles(problem->key_len, AMX_BLOCK);
+
+    size_t end = 0;
+    plan.keys_at = flash_place(&end, key_heads * plan.panels * amx_key_panel_elements(problem->head_dim) * bf16);
+    plan.values_at = flash_place(&end, key_heads * plan.panels * amx_value_panel_elements(problem->value_dim) * bf16);
+    plan.finite_at = flash_place(&end, key_heads * plan.blocks * (int64_t)sizeof(bool));
+    plan.tasks_at = flash_place(&end, plan.tasks * (int64_t)sizeof(struct flash_task));
+    plan.threads_at = end;
+    size_t thread_end = 0;
+    plan.queries_at = flash_place(&thread_end, plan.tile_rows * amx_depth(problem) * bf16);
+    plan.weights_at = flash_place(&thread_end, plan.tile_rows * amx_weight_stride(&plan) * bf16 +
+                                                   AMX_BLOCK * amx_score_stride(&plan) * f32);
+    plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * f32);
+    plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct attn_row));
+    plan.states_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct edge_state));
+    plan.thread_bytes = thread_end;
+    plan.bytes = plan.threads_at + (size_t)threads * plan.thread_bytes;
+    return plan;
+}
+
+static inline uint16_t *amx_key_panel(const struct flash_call *call, int64_t b, int64_t key_head, int64_t panel) {
+    const int64_t head = b * call->problem->key_heads + key_head;
+    return (uint16_t *)(void *)(call->workspace + call->plan.keys_at) +
+           (head * call->plan.panels + panel) * amx_key_panel_elements(call->problem->head_dim);
+}
+
+static inline uint16_t *amx_value_panel(const struct flash_call *call, int64_t b, int64_t key_head, int64_t panel) {
+    const int64_t head = b * call->problem->key_heads + key_head;
+    return (uint16_t *)(void *)(call->workspace + call->plan.values_at) +
+           (head * call->plan.panels + panel) * amx_value_panel_elements(call->problem->value_dim);
+}
+
+/* Packs keys and values of one block, and notes whether the values are all finite. */
+static inline void amx_prepare_block(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
+    const int64_t first = block * call->plan.block_keys, key_len = call->problem->key_len;
+    const int64_t last = first + call->plan.block_keys < key_len ? first + call->plan.block_keys : key_len;
+    bool finite = true;
+    for (int64_t j = first; j < last; j += AMX_BLOCK) {
+        uint16_t *const values = amx_value_panel(call, b, key_head, j / AMX_BLOCK);
+        amx_pack_keys(&call->operands->k, b, key_head, j, amx_key_panel(call, b, key_head, j / AMX_BLOCK));
+        amx_pack_values(&call->operands->v, b, key_head, j, values);
+        for (int64_t n = 0; n < amx_value_panel_elements(call->problem->value_dim); ++n)
+            finite &= (values[n] & 0x7F80) != 0x7F80; /* all exponent bits: an infinity or a NaN */
+    }
+    *flash_finite_flag(call, b, key_head, block) = finite;
+}
+
+/* Where a tile keeps its bf16 weights, and behind them its scores. */
+static inline uint16_t *amx_weights(const struct flash_tile *tile, int64_t r) {
+    return (uint16_t *)(void *)tile->weights + r * amx_weight_stride(&tile->call->plan);
+}
+
+static inline float *amx_scores(const struct flash_tile *tile) {
+    return (float *)(void *)amx_weights(tile, tile->call->plan.tile_rows);
+}
+
+static inline uint16_t *amx_queries(const struct flash_tile *tile, int64_t r) {
+    return (uint16_t *)(void *)tile->queries + r * amx_depth(tile->call->problem);
+}
+
+/* Loads the queries of `count` rows as they are, with zeros behind them. */
+static inline void amx_tile_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
+    const struct attn_problem *const problem = tile->call->problem;
+    memset(tile->queries, 0, (size_t)(count * amx_depth(problem)) * sizeof(uint16_t));
+    for (int64_t r = 0; r < count; ++r)
+        memcpy(amx_queries(tile, r), flash_row_begin(tile, first_row, r), (size_t)problem->head_dim * sizeof(uint16_t));
+}
+
+/* Dot products of AMX_BLOCK rows with one panel of keys, as rows of `stride` floats. */
+static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, const uint16_t *panel, float *scores,
+                                    int64_t stride) {
+    const int64_t depth = amx_depth(tile->call->problem);
+    amx_block_zero();
+    amx_block(depth / AMX_DEPTH, amx_queries(tile, r), depth, panel, 2 * AMX_ELEMENTS);
+    amx_block_store(scores, stride);
+}
+
+/* Weights of a panel whose pairs are all live and plain, from dots to bf16. Adds to the rows' sums and keeps the
+ * highest score seen, as vec_exp2_from encodes it. */
+static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t r, const float *dots, uint16_t *weights,
+                                         vec sums[AMX_BLOCK], vec_bits highest) {
+    const vec factor = vec_all(tile->call->problem->scale * EDGE_LOG2E);
+    const int64_t weight_stride = amx_weight_stride(&tile->call->plan);
+    for (int n = 0; n < AMX_BLOCK; ++n) {
+        const float reference = tile->states[r + n].reference;
+        const vec shifted = vec_all(VEC_EXP2_MAGIC - reference), lowest = vec_all(reference + VEC_EXP2_LOWEST);
+        for (int x = 0; x < AMX_BLOCK; x += VEC_LANES) {
+            vec_bits rounded;
+            const vec weight = vec_exp2_from(factor * vec_load(dots + n * AMX_BLOCK + x), shifted, lowest, &rounded);
+            highest = vec_bits_max(rounded, highest);
+            sums[n] += weight;
+            vec_store_bf16(weights + n * weight_stride + x, weight);
+        }
+    }
+    return highest;
+}
+
+/* Fused weights of AMX_BLOCK rows for whole panels; false, with nothing changed but the weights, when some score lies
+ * too far above its row's reference. */
+static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, const uint16_t *panel, int64_t panels) {
+    enum { DOTS = AMX_BLOCK * AMX_BLOCK };
+    const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
+    float *const dots = amx_scores(tile);
+    vec sums[AMX_BLOCK];
+    vec_bits highest = {0};
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        sums[n] = vec_all(0.0f);
+    amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
+    for (int64_t n = 0; n < panels; ++n) {
+        if (n + 1 < panels) /* under way while this panel's exponentials are taken */
+            amx_panel_scores(tile, r, panel + (n + 1) * elements, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
+        highest = amx_panel_weights(tile, r, dots + n % 2 * DOTS, amx_weights(tile, r) + n * AMX_BLOCK, sums, highest);
+    }
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
+    if (vec_any(vec_bits_max(highest, limit) != limit))
+        return false;
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        tile->states[r + n].sum += vec_sum(sums[n]);
+    return true;
+}
+
+/* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. */
+static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
+                                   uint16_t *weights) {
+    const struct attn_row *const row = &tile->rows[r];
+    const vec factor = vec_all(row->plain ? row->scale * EDGE_LOG2E : row->scale);
+    for (int64_t n = 0; n < last - first; n += VEC_LANES)
+        vec_store(dots + n, factor * vec_load(dots + n));
+    flash_row_weights(tile, r, first, last, dots);
+    for (int64_t n = 0; n < last - first; n += VEC_LANES)
+        vec_store_bf16(weights + n, vec_load(dots + n));
+}
+
+/* Weights of AMX_BLOCK rows from `r` for the block [block_first, block_last). */
+static inline struct flash_span amx_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                                  int64_t block_last) {
+    struct flash_span span = flash_group_span(tile, r, AMX_BLOCK, AMX_BLOCK, block_first, block_last);
+    if (span.first >= span.last)
+        return span;
+    if (!span.cut && flash_group_fusible(tile, r, AMX_BLOCK) &&
+        amx_fused_weights(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, block_first / AMX_BLOCK),
+                          (block_last - block_first) / AMX_BLOCK))
+        return span;
+    span.first -= span.first % AMX_BLOCK;
+    span.last = flash_round_up(span.last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
+    const int64_t stride = amx_score_stride(&tile->call->plan);
+    float *const dots = amx_scores(tile);
+    for (int64_t j = span.first; j < span.last; j += AMX_BLOCK)
+        amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
+                         dots + j, stride);
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        amx_row_weights(tile, r + n, block_first + span.first, block_first + span.last, dots + n * stride + span.first,
+                        amx_weights(tile, r + n) + span.first);
+    return span;
+}
+
+/* Sums of AMX_BLOCK rows, over values that a weight of zero would not silence: pair by pair, masked ones left out. */
+static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                      struct flash_span span) {
+    const struct attn_problem *const problem = tile->call->problem;
+    for (int n = 0; n < AMX_BLOCK; ++n) {
+        const uint16_t *const weights = amx_weights(tile, r + n);
+        float *const sums = tile->sums + (r + n) * tile->call->plan.out_stride;
+        for (int64_t j = span.first; j < span.last; ++j) {
+            if (weights[j] == 0x8000) /* EDGE_MASKED */
+                continue;
+            const void *const value =
+                attn_tensor_row(&tile->call->operands->v, tile->b, tile->key_head, block_first + j);
+            for (int64_t c = 0; c < problem->value_dim; ++c)
+                sums[c] += attn_f32_of_bf16(weights[j]) * attn_load(value, ATTN_BF16, c);
+        }
+    }
+}
+
+static inline void amx_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                    struct flash_span span) {
+    const struct flash_plan *const plan = &tile->call->plan;
+    if (span.cut && !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
+        amx_careful_values(tile, r, block_first, span);
+        return;
+    }
+    const int64_t columns = amx_value_columns(tile->call->problem->value_dim);
+    const uint16_t *const values =
+        amx_value_panel(tile->call, tile->b, tile->key_head, (block_first + span.first) / AMX_BLOCK);
+    for (int64_t column = 0; column < columns; column += 2) {
+        float *const sums = tile->sums + r * plan->out_stride + column * 16;
+        amx_block_load(sums, plan->out_stride);
+        amx_block((span.last - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first, amx_weight_stride(plan),
+                  values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
+        amx_block_store(sums, plan->out_stride);
+    }
+}
+
+static const struct flash_engine amx_engine = {AMX_BLOCK, amx_tile_begin, amx_group_weights, amx_group_values};
+
+#endif
