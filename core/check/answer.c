@@ -115,14 +115,18 @@ static void finish_weights(const struct attn_problem *problem, struct row_work *
     const double max = sink > key_max ? sink : key_max;
     const double sum = exponentiate(row, origin, sink, max);
     const struct bound bound = check_bound(result->live_keys);
-    double tiny_weights = 0.0, largest_growth = 0.0, drift = 0.0, previous = NAN;
-    double sum_so_far = sink == -INFINITY ? 0.0 : exp(sink - max) / sum;
+    double tiny_weights = 0.0, largest_growth = 0.0, drift = 0.0, rescaled = 0.0, previous = NAN;
+    double sum_so_far = sink == -INFINITY ? 0.0 : exp(sink - max) / sum, top = sum_so_far;
     row->answer_bound = 0.0;
     for (int64_t j = row->live.first; j < row->live.last; ++j) {
         double *const weight = &row->weights[j - origin], *const growth = &row->growths[j - origin];
         if (*weight < 0.0)
             continue;
         *weight /= sum;
+        if (*weight > top) {
+            top = *weight;
+            rescaled += sum_so_far;
+        }
         sum_so_far += *weight;
         if (*weight >= bound.tiny && fabs(*weight - previous) < BOUND_ROUNDOFF)
             drift += BOUND_ROUNDOFF * sum_so_far;
@@ -133,9 +137,10 @@ static void finish_weights(const struct attn_problem *problem, struct row_work *
         row->answer_bound += bound_of_answer(&bound, *weight, *growth);
         *growth = bound_of_value(&bound, *weight, *growth); /* from here on the factor of |v_j| */
     }
-    row->answer_bound += 2.0 * drift;
+    row->answer_bound += 2.0 * (drift + BOUND_ROUNDOFF * rescaled);
     result->lse = sum == 0.0 ? -INFINITY : max + log(sum);
-    result->lse_allowed = check_bound_lse(result->live_keys, largest_growth, result->lse, drift, tiny_weights);
+    result->lse_allowed =
+        check_bound_lse(result->live_keys, largest_growth, result->lse, drift + BOUND_RESCALE * rescaled, tiny_weights);
 }
 
 /* Adds the live keys of one tile of values [VALUE_TILE][padded value_dim] to the row's sums. */

@@ -1,151 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The judge: right answers pass with room to spare, wrong ones are rejected for what is wrong with them. */
-#include <criterion/criterion.h>
-#include <stdlib.h>
-
-#include "check/instance.h"
-#include "check/oracle.h"
+/* The judge: right answers pass, wrong ones are rejected for what is wrong with them. */
 #include "drawn_operands.h"
-
-extern const struct attn_variant attn_variant_naive_baseline;
-
-struct trial {
-    struct check_instance *instance;
-    struct check_oracle *oracle;
-    struct check_verdict verdict;
-};
-
-static struct trial prepare_sampled(struct check_form form, const char *mask, int64_t max_pairs) {
-    struct trial trial = {0};
-    struct attn_error error = {0};
-    form.batch = form.batch ? form.batch : 1;
-    form.seed = 11;
-    form.lse = true;
-    cr_assert(check_mask_parse(mask, &form.mask, &error) == ATTN_OK, "%s", error.message);
-    cr_assert(check_instance_create(&form, MACHINE_CANARY, 1, &trial.instance, &error) == ATTN_OK, "%s", error.message);
-    cr_assert(check_oracle_create(&trial.instance->problem, &trial.instance->operands, 3, max_pairs, 1, &trial.oracle,
-                                  &error) == ATTN_OK,
-              "%s", error.message);
-    check_instance_poison(trial.instance);
-    return trial;
-}
-
-static struct trial prepare(struct check_form form, const char *mask) {
-    return prepare_sampled(form, mask, 0);
-}
-
-static void finish(struct trial *trial) {
-    check_oracle_destroy(trial->oracle);
-    check_instance_destroy(trial->instance);
-}
-
-static bool judge(struct trial *trial, unsigned traits) {
-    check_oracle_judge(trial->oracle, &trial->instance->operands, traits, false, &trial->verdict);
-    const struct check_verdict *const verdict = &trial->verdict;
-    cr_expect(verdict->accepted == (verdict->reason[0] == '\0'), "a rejection has a reason: '%s'", verdict->reason);
-    return verdict->accepted;
-}
-
-static void expect_rejected(struct trial *trial, unsigned traits, const char *reason) {
-    cr_expect(!judge(trial, traits), "accepted what should be rejected: %s", reason);
-    cr_expect(strstr(trial->verdict.reason, reason), "'%s' lacks '%s'", trial->verdict.reason, reason);
-}
-
-static void answer_naive(struct trial *trial) {
-    const struct attn_variant *const naive = &attn_variant_naive_baseline;
-    struct attn_execution execution = {.threads = 1};
-    execution.workspace = malloc(naive->forward.workspace_bytes(&trial->instance->problem, &execution));
-    naive->forward.run(&trial->instance->problem, &trial->instance->operands, &execution);
-    free(execution.workspace);
-}
-
-static const char *const masks[] = {"none",
-                                    "causal=top_left",
-                                    "causal=bottom_right,window=20:0,sinks",
-                                    "window=5:9,alibi",
-                                    "lengths=ragged,softcap=5",
-                                    "packed=4,causal=top_left",
-                                    "bias,boolean",
-                                    "dead_rows,sinks",
-                                    "dead_block,causal=bottom_right"};
-enum { MASKS = sizeof masks / sizeof *masks };
-
-static void judge_naive(enum check_pattern pattern, enum attn_type type, int64_t key_len, int64_t head_dim) {
-    for (int m = 0; m < MASKS; ++m) {
-        const bool packed = strstr(masks[m], "packed");
-        struct trial trial = prepare((struct check_form){.batch = packed ? 1 : 2,
-                                                         .query_heads = 4,
-                                                         .key_heads = 2,
-                                                         .query_len = 70,
-                                                         .key_len = key_len,
-                                                         .head_dim = head_dim,
-                                                         .value_dim = head_dim + 3,
-                                                         .type = type,
-                                                         .pattern = pattern},
-                                     masks[m]);
-        answer_naive(&trial);
-        struct check_verdict *const verdict = &trial.verdict;
-        check_oracle_judge(trial.oracle, &trial.instance->operands, 0, pattern == CHECK_DENORMALS, verdict);
-        cr_expect(verdict->accepted, "%s, %s, %s: %s", check_pattern_name(pattern), masks[m], attn_type_name(type),
-                  verdict->reason);
-        const double most = type == ATTN_F32 ? 0.5 : 1.0; /* a 16-bit answer may be off by its own rounding */
-        cr_expect(verdict->bound_fraction <= most && verdict->lse_bound_fraction <= 0.7,
-                  "%s, %s, %s: %g of the bound, lse %g", check_pattern_name(pattern), masks[m], attn_type_name(type),
-                  verdict->bound_fraction, verdict->lse_bound_fraction);
-        finish(&trial);
-    }
-}
-
-Test(judge, naive_stays_well_under_the_bound) {
-    for (int pattern = 0; pattern < CHECK_PATTERN_COUNT; ++pattern)
-        for (int type = ATTN_F32; type <= ATTN_F16; ++type)
-            judge_naive((enum check_pattern)pattern, (enum attn_type)type, 131, 24);
-    judge_naive(CHECK_NORMAL, ATTN_F32, 1, 1);
-    judge_naive(CHECK_NEEDLES, ATTN_F32, 700, 1);
-    judge_naive(CHECK_NORMAL, ATTN_F32, 2000, 128);
-}
-
-static double largest_fraction(struct trial *trial) {
-    check_oracle_destroy(trial->oracle);
-    cr_assert(check_oracle_create(&trial->instance->problem, &trial->instance->operands, 1, 0, 1, &trial->oracle,
-                                  NULL) == ATTN_OK);
-    answer_naive(trial);
-    cr_expect(judge(trial, 0), "%s", trial->verdict.reason);
-    finish(trial);
-    return fmax(trial->verdict.bound_fraction, trial->verdict.lse_bound_fraction);
-}
-
-/* Where all roundings go the same way, a random walk is no bound: like products in every dot product, like weights in
- * every sum. Both are what people try first: all ones. */
-Test(judge, alike_terms_round_alike) {
-    const struct check_form wide = {
-        .query_heads = 1, .query_len = 4, .key_len = 64, .head_dim = 512, .pattern = CHECK_ASCENDING};
-    struct trial trial = prepare(wide, "none");
-    cr_expect(largest_fraction(&trial) < 0.5, "like products");
-    const struct check_form many = {
-        .query_heads = 4, .query_len = 8, .key_len = 5000, .head_dim = 16, .pattern = CHECK_EQUAL_LOGITS};
-    trial = prepare(many, "sinks");
-    cr_expect(largest_fraction(&trial) < 0.7, "like weights beside a sink");
-    trial = prepare(many, "none");
-    const struct attn_operands *const operands = &trial.instance->operands;
-    for (int64_t n = 0; n < attn_tensor_count(&operands->v); ++n)
-        ((float *)operands->v.data)[n] = 1.0f;
-    cr_expect(largest_fraction(&trial) < 0.7, "like weights of like values");
-}
-
-/* One key of weight 1 comes first; beside it 20,000 others of 2^-25 each are lost one by one, 6e-4 together. */
-Test(judge, weights_that_vanish_beside_one_may_be_lost) {
-    const struct check_form form = {.query_heads = 1, .query_len = 2, .key_len = 20000, .head_dim = 1, .scale = 1.0};
-    struct trial trial = prepare(form, "none");
-    const struct attn_operands *const operands = &trial.instance->operands;
-    for (int64_t i = 0; i < form.query_len; ++i)
-        *(float *)attn_tensor_row(&operands->q, 0, 0, i) = 1.0f;
-    for (int64_t j = 0; j < form.key_len; ++j) {
-        *(float *)attn_tensor_row(&operands->k, 0, 0, j) = j == 0 ? 0.0f : -17.3287f;
-        *(float *)attn_tensor_row(&operands->v, 0, 0, j) = 1.0f + (float)(j % 7);
-    }
-    cr_expect(largest_fraction(&trial) > 0.5, "the loss is what the bound is mostly made of");
-}
+#include "judged.h"
 
 enum fault {
     RIGHT,
@@ -351,9 +207,7 @@ Test(judge, a_live_nan_must_stay) {
         struct trial trial = prepare_sampled((struct check_form){.query_heads = 1, .query_len = 150, .head_dim = 4},
                                              "causal=top_left", max_pairs);
         ((float *)attn_tensor_row(&trial.instance->operands.v, 0, 0, 140))[2] = NAN;
-        check_oracle_destroy(trial.oracle);
-        cr_assert(check_oracle_create(&trial.instance->problem, &trial.instance->operands, 3, max_pairs, 1,
-                                      &trial.oracle, NULL) == ATTN_OK);
+        recompute(&trial, max_pairs);
         answer_with(&trial, RIGHT);
         cr_expect(judge(&trial, 0), "%s", trial.verdict.reason);
         cr_expect(trial.verdict.nonfinite == 10);
@@ -373,9 +227,7 @@ Test(judge, a_nan_in_a_query_reaches_its_own_row) {
     struct trial trial =
         prepare_sampled((struct check_form){.query_heads = 1, .query_len = 150, .head_dim = 4}, "none", 1);
     ((float *)attn_tensor_row(&trial.instance->operands.q, 0, 0, 100))[1] = NAN;
-    check_oracle_destroy(trial.oracle);
-    cr_assert(check_oracle_create(&trial.instance->problem, &trial.instance->operands, 3, 1, 1, &trial.oracle, NULL) ==
-              ATTN_OK);
+    recompute(&trial, 1);
     answer_naive(&trial);
     cr_expect(judge(&trial, 0), "%s", trial.verdict.reason);
     cr_expect(trial.verdict.nonfinite > 0);
@@ -412,70 +264,5 @@ Test(judge, denormals_are_checked_for_finite_and_written_alone) {
     memset(element(&trial, 0, 0, 0, 0), ATTN_POISON_BYTE, sizeof(float));
     check_oracle_judge(trial.oracle, &trial.instance->operands, 0, true, &trial.verdict);
     cr_expect(!trial.verdict.accepted && trial.verdict.unwritten == 1);
-    finish(&trial);
-}
-
-static struct check_verdict judged(enum check_pattern pattern, const char *mask, int64_t query_len, int64_t key_len) {
-    struct trial trial = prepare(
-        (struct check_form){
-            .query_heads = 2, .query_len = query_len, .key_len = key_len, .head_dim = 16, .pattern = pattern},
-        mask);
-    answer_naive(&trial);
-    judge(&trial, 0);
-    finish(&trial);
-    return trial.verdict;
-}
-
-Test(judge, a_check_that_could_not_fail_is_weak) {
-    cr_expect(!judged(CHECK_NORMAL, "none", 40, 40).weak);
-    cr_expect(!judged(CHECK_NEEDLES, "causal=bottom_right", 40, 500).weak);
-    const struct check_verdict constant = judged(CHECK_CONSTANT_VALUES, "none", 40, 40);
-    cr_expect(constant.weak && constant.accepted, "all values alike: no key is missed (%g)",
-              constant.power_heaviest_best);
-    cr_expect(judged(CHECK_CONSTANT_VALUES, "causal=top_left", 40, 40).weak, "the first row has one key alone");
-    cr_expect(!judged(CHECK_ZERO_VALUES, "none", 40, 40).weak, "zero values are exempt");
-    cr_expect(!judged(CHECK_NORMAL, "none", 40, 1).weak, "one key: its loss leaves zeros");
-    cr_expect(judged(CHECK_NEGATIVE_LOGITS, "sinks", 40, 40).weak, "the sinks outweigh every key");
-}
-
-/* Two keys of equal weight, values 1 and 0: losing either moves the answer by 1/2. */
-Test(judge, power_is_the_effect_of_a_lost_key) {
-    struct trial trial = prepare(
-        (struct check_form){
-            .query_heads = 1, .query_len = 3, .key_len = 2, .head_dim = 4, .pattern = CHECK_EQUAL_LOGITS},
-        "none");
-    const struct attn_operands *const operands = &trial.instance->operands;
-    for (int c = 0; c < 4; ++c) {
-        ((float *)attn_tensor_row(&operands->v, 0, 0, 0))[c] = 1.0f;
-        ((float *)attn_tensor_row(&operands->v, 0, 0, 1))[c] = 0.0f;
-    }
-    check_oracle_destroy(trial.oracle);
-    cr_assert(check_oracle_create(&trial.instance->problem, operands, 1, 0, 1, &trial.oracle, NULL) == ATTN_OK);
-    answer_with(&trial, RIGHT);
-    *element(&trial, 0, 0, 1, 0) += 1.0f;
-    judge(&trial, 0);
-    const double want = 0.5 / trial.verdict.worst_allowed; /* of one row; the others' differ by their scores */
-    cr_expect(trial.verdict.power_heaviest_best >= 0.5 * want && trial.verdict.power_heaviest_best <= 2.0 * want);
-    cr_expect(trial.verdict.power_last_best >= 0.5 * want && trial.verdict.power_last_best <= 2.0 * want);
-    cr_expect(trial.verdict.power_heaviest_median <= trial.verdict.power_heaviest_best);
-    finish(&trial);
-}
-
-/* The heaviest key holds all but e^-800 of the weight: the others' share is not representable, its loss still is. */
-Test(judge, power_survives_underflow) {
-    struct trial trial =
-        prepare((struct check_form){.query_heads = 1, .query_len = 2, .key_len = 3, .head_dim = 1}, "none");
-    const struct attn_operands *const operands = &trial.instance->operands;
-    for (int j = 0; j < 3; ++j) {
-        *(float *)attn_tensor_row(&operands->q, 0, 0, j % 2) = 1.0f;
-        *(float *)attn_tensor_row(&operands->k, 0, 0, j) = j == 1 ? 900.0f : 0.0f;
-        *(float *)attn_tensor_row(&operands->v, 0, 0, j) = (float)j;
-    }
-    check_oracle_destroy(trial.oracle);
-    cr_assert(check_oracle_create(&trial.instance->problem, operands, 1, 0, 1, &trial.oracle, NULL) == ATTN_OK);
-    answer_naive(&trial);
-    cr_expect(judge(&trial, 0), "%s", trial.verdict.reason);
-    cr_expect(trial.verdict.power_heaviest_median > 1e3, "%g", trial.verdict.power_heaviest_median);
-    cr_expect(trial.verdict.power_last_best == 0.0, "the last key has no weight to lose");
     finish(&trial);
 }
