@@ -13,46 +13,28 @@ static inline int64_t amx_depth(const struct attn_problem *problem) {
 }
 
 /* Leading dimensions that put consecutive rows into different sets of the L1 cache. */
-static inline int64_t amx_weight_stride(const struct flash_plan *plan) {
-    return plan->block_keys + 32;
+static inline int64_t amx_weight_stride(int64_t block_keys) {
+    return block_keys + 32;
 }
 
-static inline int64_t amx_score_stride(const struct flash_plan *plan) {
-    return plan->block_keys + 16;
+static inline int64_t amx_score_stride(int64_t block_keys) {
+    return block_keys + 16;
 }
 
 /* `tile_rows` and `block_keys` are multiples of AMX_BLOCK. */
 static inline struct flash_plan amx_plan_of(const struct attn_problem *problem, int threads, int64_t tile_rows,
                                             int64_t block_keys, float threshold) {
-    struct flash_plan plan = {
-        .rows = flash_rows(problem),
-        .tile_rows = tile_rows,
-        .block_keys = block_keys,
+    const int64_t f32 = sizeof(float), bf16 = sizeof(uint16_t);
+    const struct flash_sizes sizes = {
+        .panel_keys = AMX_BLOCK,
+        .key_panel_bytes = amx_key_panel_elements(problem->head_dim) * bf16,
+        .value_panel_bytes = amx_value_panel_elements(problem->value_dim) * bf16,
+        .query_bytes = amx_depth(problem) * bf16,
+        .weight_bytes = amx_weight_stride(block_keys) * bf16,
+        .score_bytes = AMX_BLOCK * amx_score_stride(block_keys) * f32,
         .out_stride = amx_value_columns(problem->value_dim) * 16,
-        .threshold = threshold,
     };
-    const int64_t key_heads = problem->batch * problem->key_heads, f32 = sizeof(float), bf16 = sizeof(uint16_t);
-    plan.tiles = (plan.rows + plan.tile_rows - 1) / plan.tile_rows;
-    plan.tasks = key_heads * plan.tiles;
-    plan.blocks = (problem->key_len + plan.block_keys - 1) / plan.block_keys;
-    plan.panels = amx_tiles(problem->key_len, AMX_BLOCK);
-
-    size_t end = 0;
-    plan.keys_at = flash_place(&end, key_heads * plan.panels * amx_key_panel_elements(problem->head_dim) * bf16);
-    plan.values_at = flash_place(&end, key_heads * plan.panels * amx_value_panel_elements(problem->value_dim) * bf16);
-    plan.finite_at = flash_place(&end, key_heads * plan.blocks * (int64_t)sizeof(bool));
-    plan.tasks_at = flash_place(&end, plan.tasks * (int64_t)sizeof(struct flash_task));
-    plan.threads_at = end;
-    size_t thread_end = 0;
-    plan.queries_at = flash_place(&thread_end, plan.tile_rows * amx_depth(problem) * bf16);
-    plan.weights_at = flash_place(&thread_end, plan.tile_rows * amx_weight_stride(&plan) * bf16 +
-                                                   AMX_BLOCK * amx_score_stride(&plan) * f32);
-    plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * f32);
-    plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct attn_row));
-    plan.states_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct edge_state));
-    plan.thread_bytes = thread_end;
-    plan.bytes = plan.threads_at + (size_t)threads * plan.thread_bytes;
-    return plan;
+    return flash_lay_out(problem, threads, tile_rows, block_keys, threshold, &sizes);
 }
 
 static inline uint16_t *amx_key_panel(const struct flash_call *call, int64_t b, int64_t key_head, int64_t panel) {
@@ -82,13 +64,9 @@ static inline void amx_prepare_block(const struct flash_call *call, int64_t b, i
     *flash_finite_flag(call, b, key_head, block) = finite;
 }
 
-/* Where a tile keeps its bf16 weights, and behind them its scores. */
+/* The bf16 weights of row `r` of a tile. */
 static inline uint16_t *amx_weights(const struct flash_tile *tile, int64_t r) {
-    return (uint16_t *)(void *)tile->weights + r * amx_weight_stride(&tile->call->plan);
-}
-
-static inline float *amx_scores(const struct flash_tile *tile) {
-    return (float *)(void *)amx_weights(tile, tile->call->plan.tile_rows);
+    return (uint16_t *)(void *)tile->weights + r * amx_weight_stride(tile->call->plan.block_keys);
 }
 
 static inline uint16_t *amx_queries(const struct flash_tile *tile, int64_t r) {
@@ -117,7 +95,7 @@ static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, co
 static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t r, const float *dots, uint16_t *weights,
                                          vec sums[AMX_BLOCK], vec_bits highest) {
     const vec factor = vec_all(tile->call->problem->scale * EDGE_LOG2E);
-    const int64_t weight_stride = amx_weight_stride(&tile->call->plan);
+    const int64_t weight_stride = amx_weight_stride(tile->call->plan.block_keys);
     for (int n = 0; n < AMX_BLOCK; ++n) {
         const float reference = tile->states[r + n].reference;
         const vec shifted = vec_all(VEC_EXP2_MAGIC - reference), lowest = vec_all(reference + VEC_EXP2_LOWEST);
@@ -137,7 +115,7 @@ static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t 
 static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, const uint16_t *panel, int64_t panels) {
     enum { DOTS = AMX_BLOCK * AMX_BLOCK };
     const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
-    float *const dots = amx_scores(tile);
+    float *const dots = tile->scores;
     vec sums[AMX_BLOCK];
     vec_bits highest = {0};
     for (int n = 0; n < AMX_BLOCK; ++n)
@@ -180,8 +158,8 @@ static inline struct flash_span amx_group_weights(const struct flash_tile *tile,
         return span;
     span.first -= span.first % AMX_BLOCK;
     span.last = flash_round_up(span.last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
-    const int64_t stride = amx_score_stride(&tile->call->plan);
-    float *const dots = amx_scores(tile);
+    const int64_t stride = amx_score_stride(tile->call->plan.block_keys);
+    float *const dots = tile->scores;
     for (int64_t j = span.first; j < span.last; j += AMX_BLOCK)
         amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
                          dots + j, stride);
@@ -222,8 +200,8 @@ static inline void amx_group_values(const struct flash_tile *tile, int64_t r, in
     for (int64_t column = 0; column < columns; column += 2) {
         float *const sums = tile->sums + r * plan->out_stride + column * 16;
         amx_block_load(sums, plan->out_stride);
-        amx_block((span.last - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first, amx_weight_stride(plan),
-                  values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
+        amx_block((span.last - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first,
+                  amx_weight_stride(plan->block_keys), values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
         amx_block_store(sums, plan->out_stride);
     }
 }

@@ -38,7 +38,7 @@ struct flash_plan {
     bool widen;         /* values are 16 bit: float copies are made */
     float threshold;
     size_t keys_at, values_at, finite_at, tasks_at, threads_at;
-    size_t queries_at, weights_at, sums_at, rows_at, states_at, thread_bytes, bytes;
+    size_t queries_at, weights_at, scores_at, sums_at, rows_at, states_at, thread_bytes, bytes;
 };
 
 static inline size_t flash_place(size_t *end, int64_t bytes) {
@@ -47,39 +47,65 @@ static inline size_t flash_place(size_t *end, int64_t bytes) {
     return at;
 }
 
-/* `tile_rows` is a multiple of PANEL_ROWS, `block_keys` of PANEL_KEYS; `threshold` is the log2 of how far a score may
- * outgrow its row's reference. */
-static inline struct flash_plan flash_plan_of(const struct attn_problem *problem, int threads, int64_t tile_rows,
-                                              int64_t block_keys, float threshold) {
+/* What one way of tiling asks of the workspace. */
+struct flash_sizes {
+    int64_t panel_keys;                /* keys that are packed together */
+    int64_t key_panel_bytes;           /* of one panel of packed keys */
+    int64_t value_panel_bytes;         /* of its values, where copies are made; else 0 */
+    int64_t query_bytes, weight_bytes; /* of one row of a tile; the weights of a block of keys */
+    int64_t score_bytes;               /* of a thread's scores on their way to weights; 0 where they share the place */
+    int64_t out_stride;                /* floats of one row's sums */
+};
+
+/* `tile_rows` is a multiple of the rows worked on at a time, `block_keys` of panel_keys; `threshold` is the log2 of how
+ * far a score may outgrow its row's reference. */
+static inline struct flash_plan flash_lay_out(const struct attn_problem *problem, int threads, int64_t tile_rows,
+                                              int64_t block_keys, float threshold, const struct flash_sizes *sizes) {
     struct flash_plan plan = {
         .rows = flash_rows(problem),
         .tile_rows = tile_rows,
         .block_keys = block_keys,
-        .out_stride = flash_round_up(problem->value_dim, VEC_LANES),
+        .out_stride = sizes->out_stride,
         .widen = problem->type != ATTN_F32,
         .threshold = threshold,
     };
-    const int64_t key_heads = problem->batch * problem->key_heads, f32 = sizeof(float);
+    const int64_t key_heads = problem->batch * problem->key_heads;
     plan.tiles = (plan.rows + plan.tile_rows - 1) / plan.tile_rows;
     plan.tasks = key_heads * plan.tiles;
     plan.blocks = (problem->key_len + plan.block_keys - 1) / plan.block_keys;
-    plan.panels = (problem->key_len + PANEL_KEYS - 1) / PANEL_KEYS;
+    plan.panels = (problem->key_len + sizes->panel_keys - 1) / sizes->panel_keys;
 
     size_t end = 0;
-    plan.keys_at = flash_place(&end, key_heads * plan.panels * problem->head_dim * PANEL_KEYS * f32);
-    plan.values_at = flash_place(&end, plan.widen ? key_heads * problem->key_len * problem->value_dim * f32 : 0);
+    plan.keys_at = flash_place(&end, key_heads * plan.panels * sizes->key_panel_bytes);
+    plan.values_at = flash_place(&end, key_heads * plan.panels * sizes->value_panel_bytes);
     plan.finite_at = flash_place(&end, key_heads * plan.blocks * (int64_t)sizeof(bool));
     plan.tasks_at = flash_place(&end, plan.tasks * (int64_t)sizeof(struct flash_task));
     plan.threads_at = end;
     size_t thread_end = 0;
-    plan.queries_at = flash_place(&thread_end, plan.tile_rows * problem->head_dim * f32);
-    plan.weights_at = flash_place(&thread_end, plan.tile_rows * plan.block_keys * f32);
-    plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * f32);
+    plan.queries_at = flash_place(&thread_end, plan.tile_rows * sizes->query_bytes);
+    plan.weights_at = flash_place(&thread_end, plan.tile_rows * sizes->weight_bytes);
+    plan.scores_at = flash_place(&thread_end, sizes->score_bytes);
+    plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * (int64_t)sizeof(float));
     plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct attn_row));
     plan.states_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct edge_state));
     plan.thread_bytes = thread_end;
     plan.bytes = plan.threads_at + (size_t)threads * plan.thread_bytes;
     return plan;
+}
+
+/* The layout of register tiles: `tile_rows` is a multiple of PANEL_ROWS. */
+static inline struct flash_plan flash_plan_of(const struct attn_problem *problem, int threads, int64_t tile_rows,
+                                              int64_t block_keys, float threshold) {
+    const int64_t f32 = sizeof(float);
+    const struct flash_sizes sizes = {
+        .panel_keys = PANEL_KEYS,
+        .key_panel_bytes = PANEL_KEYS * problem->head_dim * f32,
+        .value_panel_bytes = problem->type == ATTN_F32 ? 0 : PANEL_KEYS * problem->value_dim * f32,
+        .query_bytes = problem->head_dim * f32,
+        .weight_bytes = block_keys * f32,
+        .out_stride = flash_round_up(problem->value_dim, VEC_LANES),
+    };
+    return flash_lay_out(problem, threads, tile_rows, block_keys, threshold, &sizes);
 }
 
 /* One call, as all its threads see it. */
@@ -100,7 +126,7 @@ static inline float *flash_packed_panel(const struct flash_call *call, int64_t b
 static inline float *flash_widened_value(const struct flash_call *call, int64_t b, int64_t key_head, int64_t j) {
     const int64_t head = b * call->problem->key_heads + key_head;
     return (float *)(call->workspace + call->plan.values_at) +
-           (head * call->problem->key_len + j) * call->problem->value_dim;
+           (head * call->plan.panels * PANEL_KEYS + j) * call->problem->value_dim;
 }
 
 /* The value of key `j`, as floats, and the distance from one to the next. */

@@ -9,7 +9,7 @@
 struct flash_tile {
     const struct flash_call *call;
     int64_t b, key_head;
-    float *queries, *weights, *sums;
+    float *queries, *weights, *scores, *sums;
     struct attn_row *rows;
     struct edge_state *states;
 };
@@ -23,6 +23,7 @@ static inline struct flash_tile flash_tile_of(const struct flash_call *call, con
         .key_head = task->key_head,
         .queries = (float *)(own + call->plan.queries_at),
         .weights = (float *)(own + call->plan.weights_at),
+        .scores = (float *)(own + call->plan.scores_at),
         .sums = (float *)(own + call->plan.sums_at),
         .rows = (struct attn_row *)(own + call->plan.rows_at),
         .states = (struct edge_state *)(own + call->plan.states_at),
