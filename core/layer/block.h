@@ -35,7 +35,8 @@ void layer_block_place(struct layer_block *block, enum layer_norm_place norm_pla
                        int64_t head_dim, int64_t hidden, layer_real *parameters);
 int64_t layer_block_parameter_count(const struct layer_block *block);
 
-/* Reals that the forward pass writes for the backward pass, and that the backward pass needs besides. */
+/* Reals that the forward pass writes for the backward pass (first q, k, v and context, [tokens][heads][head_dim] each),
+ * and that the backward pass needs besides. */
 int64_t layer_block_saved_count(const struct layer_block *block, int64_t tokens);
 int64_t layer_block_scratch_count(const struct layer_block *block, int64_t tokens);
 
