@@ -81,3 +81,40 @@ int attnbench_resolve(struct attnbench *session, int64_t *values);
 int attnbench_forward(struct attnbench *session);
 /* Bytes of the workspace that the session keeps. */
 int64_t attnbench_workspace_bytes(const struct attnbench *session);
+
+/* ---- Problems drawn and judged as the instrument does it: for other programs' answers ---- */
+
+struct attnbench_drawn;
+
+/* Draws a problem. `sizes`: batch, query_heads, key_heads, query_len, key_len, head_dim, value_dim; `type` as above;
+ * `mask` and `pattern` in the words of a config ("causal=top_left,lengths=ragged"; "normal"). The arrays are filled
+ * from `seed`, the same bits for any number of threads, and the float64 answers are computed, of a sample of rows where
+ * the problem is large. Refusals are in the session's error. To be given to attnbench_drawn_destroy (NULL is allowed).
+ */
+int attnbench_draw(struct attnbench *session, const int64_t *sizes, const char *type, bool backward, const char *mask,
+                   const char *pattern, int64_t seed, int threads, struct attnbench_drawn **drawn);
+void attnbench_drawn_destroy(struct attnbench_drawn *drawn);
+
+/* The dense array of an operand, "q", "k", "v", "out", "lse", "dout", "dq", "dk" or "dv"; fills its shape. NULL: the
+ * problem has none. lse belongs to the backward pass alone, where it and out hold the answers of the forward one. */
+void *attnbench_drawn_array(struct attnbench_drawn *drawn, const char *name, int64_t *shape);
+/* Live keys of each sequence [batch]; NULL: all. */
+const int64_t *attnbench_drawn_key_lengths(const struct attnbench_drawn *drawn);
+
+/* Answers the drawn problem with the session's variant, isa, parameters and threads. */
+int attnbench_drawn_answer(struct attnbench *session, struct attnbench_drawn *drawn);
+
+/* How the answers in the arrays compare with the float64 ones; see results/README.md for the quantities. */
+struct attnbench_verdict {
+    bool accepted, weak;
+    int64_t checked_rows, nonfinite, unwritten, worst[4];
+    double bound_fraction, max_abs, max_rel, rms, frobenius_ulps, worst_got, worst_want, worst_allowed;
+    double power_heaviest_best, power_heaviest_median, power_last_best, power_last_median;
+    double live_pairs, flops, min_bytes;
+    char reason[256]; /* why it was not accepted */
+};
+
+/* `rounds_weights`: the answers may come from softmax weights rounded to the problem's 16-bit type. */
+void attnbench_drawn_judge(const struct attnbench_drawn *drawn, bool rounds_weights, struct attnbench_verdict *verdict);
+/* Overwrites the answers with a pattern that the judge knows as unwritten. */
+void attnbench_drawn_poison(struct attnbench_drawn *drawn);

@@ -30,4 +30,7 @@ struct attnbench {
 /* Builds the problem from operands and masks; ATTN_INVALID with what is wrong. */
 enum attn_status attnbench_complete(struct attnbench *session);
 
+/* Answers session->problem, which is built, with the session's variant. */
+enum attn_status attnbench_answer(struct attnbench *session, const struct attn_operands *operands);
+
 #endif

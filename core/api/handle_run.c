@@ -69,17 +69,19 @@ int attnbench_parameter(struct attnbench *session, const char *name, int64_t val
                      nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* Everything that can be refused, before anything runs. */
-static enum attn_status prepare(struct attnbench *session) {
+/* Everything that can be refused once the problem is built, before anything runs. */
+static enum attn_status resolve(struct attnbench *session) {
     if (!session->variant)
         return attn_fail(&session->error, ATTN_INVALID, "no variant was chosen");
     if (session->execution.threads < 1)
         return attn_fail(&session->error, ATTN_INVALID, "threads is %d; it must be at least 1",
                          session->execution.threads);
+    return check_resolve(session->variant, &session->problem, session->overrides, &session->execution, &session->error);
+}
+
+static enum attn_status prepare(struct attnbench *session) {
     const enum attn_status status = attnbench_complete(session);
-    return status ? status
-                  : check_resolve(session->variant, &session->problem, session->overrides, &session->execution,
-                                  &session->error);
+    return status ? status : resolve(session);
 }
 
 /* Grows the kept workspace to what this call needs; refused while that is still a number. */
@@ -110,21 +112,28 @@ int attnbench_resolve(struct attnbench *session, int64_t *values) {
     return status;
 }
 
-int attnbench_forward(struct attnbench *session) {
-    enum attn_status status = prepare(session);
+enum attn_status attnbench_answer(struct attnbench *session, const struct attn_operands *operands) {
+    enum attn_status status = resolve(session);
     if (status)
         return status;
+    const bool backward = session->problem.direction == ATTN_BACKWARD;
     const struct attn_variant *const variant = session->variant;
-    const struct attn_pass *const pass = &variant->forward;
+    const struct attn_pass *const pass = attn_variant_pass(variant, session->problem.direction);
     const struct attn_execution *const execution = &session->execution;
     if (!pass->run)
-        return attn_fail(&session->error, ATTN_UNSUPPORTED, "%s has no forward pass", variant->name);
+        return attn_fail(&session->error, ATTN_UNSUPPORTED, "%s has no %s pass", variant->name,
+                         backward ? "backward" : "forward");
     const char *const objection = pass->objection ? pass->objection(&session->problem, execution) : NULL;
     if (objection)
         return attn_fail(&session->error, ATTN_UNSUPPORTED, "%s: %s", variant->name, objection);
     status =
         provide_workspace(session, pass->workspace_bytes ? pass->workspace_bytes(&session->problem, execution) : 0);
     if (!status)
-        pass->run(&session->problem, &session->operands, execution);
+        pass->run(&session->problem, operands, execution);
     return status;
+}
+
+int attnbench_forward(struct attnbench *session) {
+    const enum attn_status status = attnbench_complete(session);
+    return status ? status : attnbench_answer(session, &session->operands);
 }

@@ -264,6 +264,11 @@ static enum attn_status captures_unchanged(const struct campaign_plan *plan, str
     return ATTN_OK;
 }
 
+enum attn_status campaign_prepare(const struct campaign_plan *plan, const char *run_directory,
+                                  const struct campaign_launch *launch, struct attn_error *error) {
+    return campaign_rundir_make(plan, run_directory, launch, error);
+}
+
 enum attn_status campaign_run(const struct campaign_plan *plan, const char *run_directory,
                               const struct campaign_launch *launch, struct campaign_summary *summary,
                               struct attn_error *error) {

@@ -39,6 +39,10 @@ struct campaign_summary {
 /* "results/raw/<UTC>-<name>-<host>-<hash8>". */
 void campaign_run_directory_name(const struct campaign_plan *plan, char *path, size_t path_bytes);
 
+/* Makes the run directory and measures nothing: campaign_resume begins the run. */
+enum attn_status campaign_prepare(const struct campaign_plan *plan, const char *run_directory,
+                                  const struct campaign_launch *launch, struct attn_error *error);
+
 /* Makes the run directory (ATTN_INVALID: it exists already) and runs the plan. ATTN_INTERRUPTED after a stop request:
  * the current point was finished, the run can be resumed. ATTN_IO: the journal could not be written; what it
  * holds is whole and the run can be resumed. */

@@ -15,8 +15,8 @@ static const struct {
 } verbs[] = {
     {"list", "[variants|isa]", "names, one a line", 0, 1, CLI_LONG, cli_list},
     {"describe", "VARIANT", "idea, traits and parameters of a variant", 1, 1, 0, cli_describe},
-    {"plan", "CONFIG", "the points of a config, and what they will take", 1, 1, CLI_SET | CLI_ONLY | CLI_QUICK,
-     cli_plan},
+    {"plan", "CONFIG", "the points of a config, and what they will take; -o makes the run directory", 1, 1,
+     CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT, cli_plan},
     {"run", "CONFIG", "measures a config into a run directory", 1, 1, CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT,
      cli_run},
     {"time", "VARIANT [KEY=VALUE...]", "measures one variant without a config", 1, -1,

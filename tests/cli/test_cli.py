@@ -237,6 +237,15 @@ class Runs(Program):
         self.assertIn("2 points in 1 blocks of shared inputs, 2 invocations: 4 trials", result.stdout)
         self.assertRegex(result.stdout, r"(?m)^memory +\S+ MB at most")
 
+    def test_a_planned_run_directory_waits_for_resume(self):
+        config = self.matrix("[honest]")
+        made = call(SABOTEURS, "plan", config, "-o", self.run_directory)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertEqual(lines_of(self.run_directory), [])
+        self.assertEqual(call(SABOTEURS, "plan", config, "-o", self.run_directory).returncode, 2)
+        self.assertEqual(call(SABOTEURS, "resume", self.run_directory).returncode, 0)
+        self.assertIn("MEASURED", [line["status"] for line in lines_of(self.run_directory)])
+
     def test_the_plan_comes_out_in_rows(self):
         self.run_config(self.matrix("[honest, crashes]"))
         rows = [

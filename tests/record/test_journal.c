@@ -162,11 +162,12 @@ Test(journal, kills_lose_no_acknowledged_line, .timeout = 60) {
                     _exit(1);
         }
         close(acknowledged[1]);
-        usleep(1000 + 500 * (useconds_t)round);
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
         static int64_t total;
         char byte;
+        total += read(acknowledged[0], &byte, 1) == 1; /* it has begun */
+        usleep(500 * (useconds_t)round);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
         while (read(acknowledged[0], &byte, 1) == 1)
             ++total;
         close(acknowledged[0]);

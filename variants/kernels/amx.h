@@ -89,8 +89,9 @@ static inline void amx_store(int tile, void *to, int64_t stride_bytes) {
 }
 
 /* sums[m][n] += sum over pairs k of left[m][2k] right[k][2n] + left[m][2k+1] right[k][2n+1]. The hardware rounds in
- * another order and takes subnormal numbers for zero. */
-static inline void amx_dot(int sums, int left, int right) {
+ * another order and takes subnormal numbers for zero. Memory is reached by loads and stores alone: sanitizers would
+ * only make these loops slow. */
+__attribute__((no_sanitize("address", "undefined"))) static inline void amx_dot(int sums, int left, int right) {
     for (int m = 0; m < AMX_ROWS; ++m)
         for (int k = 0; k < AMX_DEPTH / 2; ++k)
             for (int n = 0; n < 16; ++n)
