@@ -44,7 +44,8 @@ def test_a_wrong_answer_is_rejected_where_it_is_wrong():
     answer = drawn.array("out").copy()
     answer[1, 2, 30, 5] += 0.25
     verdict = drawn.judge({"out": answer})
-    assert not verdict.accepted and "bound" in verdict.reason
+    assert not verdict.accepted
+    assert "bound" in verdict.reason
     place = [verdict.numbers[f"worst_{axis}"] for axis in ("batch", "head", "position", "feature")]
     assert place == [1, 2, 30, 5]
     assert verdict.numbers["max_abs"] == pytest.approx(0.25, rel=1e-3)
@@ -70,14 +71,16 @@ def test_gradients():
 def test_lengths_are_told():
     assert Drawn(FACTORS).key_lengths is None
     lengths = Drawn(FACTORS | {"mask": "lengths=ragged"}).key_lengths
-    assert lengths.shape == (2,) and (lengths <= 33).all()
+    assert lengths.shape == (2,)
+    assert (lengths <= 33).all()
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])
 def test_16_bit_arrays(dtype):
     drawn = Drawn(FACTORS | {"type": dtype})
     drawn.answer("naive", threads=1)
-    assert drawn.array("q").dtype.itemsize == 2 and drawn.judge().accepted
+    assert drawn.array("q").dtype.itemsize == 2
+    assert drawn.judge().accepted
 
 
 BAD = {
@@ -89,7 +92,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("change,says", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize(("change", "says"), BAD.values(), ids=BAD.keys())
 def test_refusals(change, says):
     with pytest.raises(ValueError, match=says):
         Drawn(FACTORS | change)
