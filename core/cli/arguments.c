@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/arguments.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,8 @@ static const struct {
     {"from", "N", "first case"},
     {"peaks", NULL, "measures multiply-add, exponential, read and GEMM rates"},
     {"loop", "SECONDS", "the first point over and over in one process, for a profiler"},
+    {"seed", "N", "of everything that is drawn; 0 by default"},
+    {"threads", "N", "a core each; all by default"},
 };
 
 enum { HELP = 'h' };
@@ -54,6 +58,16 @@ static bool read_seconds(const char *verb, const char *option, const char *text,
     return false;
 }
 
+static bool read_count(const char *verb, const char *option, const char *text, long least, long *count) {
+    char *end;
+    errno = 0;
+    *count = strtol(text, &end, 10);
+    if (end != text && !*end && !errno && *count >= least && *count <= INT_MAX)
+        return true;
+    fprintf(stderr, "attnbench %s: --%s %s: it is a whole number from %ld on\n", verb, option, text, least);
+    return false;
+}
+
 static bool take(const char *verb, unsigned option, const char *value, struct cli_arguments *arguments) {
     switch (option) {
     case CLI_SET:
@@ -74,6 +88,8 @@ static bool take(const char *verb, unsigned option, const char *value, struct cl
     case CLI_ACCEPT: arguments->accept_changes = true; break;
     case CLI_FROM: arguments->from = atol(value); break;
     case CLI_PEAKS: arguments->peaks = true; break;
+    case CLI_SEED: return read_count(verb, "seed", value, 0, &arguments->seed);
+    case CLI_THREADS: return read_count(verb, "threads", value, 1, &arguments->threads);
     }
     return true;
 }

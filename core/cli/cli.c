@@ -13,7 +13,7 @@ static const struct {
     unsigned options;
     int (*run)(const struct cli_call *call);
 } verbs[] = {
-    {"list", "[variants|isa]", "names, one a line", 0, 1, CLI_LONG, cli_list},
+    {"list", "[variants|studies|isa]", "names, one a line", 0, 1, CLI_LONG, cli_list},
     {"describe", "VARIANT", "idea, traits and parameters of a variant", 1, 1, 0, cli_describe},
     {"plan", "CONFIG", "the points of a config, and what they will take; -o makes the run directory", 1, 1,
      CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT, cli_plan},
@@ -25,6 +25,8 @@ static const struct {
     {"rebuild", "RUN", "derives results.h5 anew from plan and journal", 1, 1, 0, cli_rebuild},
     {"check", "", "checks every variant on every kind of problem, without a clock", 0, 0,
      CLI_ONLY | CLI_QUICK | CLI_TIMEOUT, cli_check},
+    {"study", "NAME|all", "claims of the sources as experiments, with two verdicts each", 1, 1,
+     CLI_SET | CLI_OUTPUT | CLI_LONG | CLI_SEED | CLI_THREADS, cli_study},
     {"machine", "", "topology, ISA levels, clock and host", 0, 0, CLI_PEAKS, cli_machine},
     {"show", "RUN", "the table of a run", 1, 1, 0, cli_show},
     {"export", "RUN", "the rows of a run for other programs", 1, 1, CLI_FORMAT | CLI_SAMPLES, cli_export},
@@ -44,7 +46,7 @@ static void print_usage(FILE *stream) {
     fprintf(stream, "  attnbench VERB --help                      options of a verb\n"
                     "  attnbench --version\n\n"
                     "Exit codes: 0 ok; 1 internal or I/O; 2 usage or config, nothing ran; 3 some points failed;\n"
-                    "4 a numerical check failed; 130 and 143 interrupted, resumable.\n");
+                    "4 a numerical check failed or a law departed; 130 and 143 interrupted, resumable.\n");
 }
 
 static int complain_verb(const char *name) {
@@ -61,8 +63,9 @@ static int complain_verb(const char *name) {
     return CLI_USAGE;
 }
 
-static int call_verb(int index, int argc, char **argv, const struct attn_registry *registry) {
-    struct cli_call call = {.registry = registry, .argc = argc, .argv = argv};
+static int call_verb(int index, int argc, char **argv, const struct attn_registry *registry,
+                     const struct study_registry *studies) {
+    struct cli_call call = {.registry = registry, .studies = studies, .argc = argc, .argv = argv};
     if (!cli_arguments_read(argc - 1, argv + 1, verbs[index].options, &call.arguments))
         return CLI_USAGE;
     if (call.arguments.help && verbs[index].words) {
@@ -78,7 +81,7 @@ static int call_verb(int index, int argc, char **argv, const struct attn_registr
     return verbs[index].run(&call);
 }
 
-int cli_main(int argc, char **argv, const struct attn_registry *registry) {
+int cli_main(int argc, char **argv, const struct attn_registry *registry, const struct study_registry *studies) {
     if (argc < 2) {
         print_usage(stderr);
         return CLI_USAGE;
@@ -93,7 +96,7 @@ int cli_main(int argc, char **argv, const struct attn_registry *registry) {
     }
     for (int i = 0; i < VERB_COUNT && code < 0; ++i)
         if (!strcmp(argv[1], verbs[i].name))
-            code = call_verb(i, argc, argv, registry);
+            code = call_verb(i, argc, argv, registry, studies);
     if (code < 0)
         code = complain_verb(argv[1]);
     if (fflush(stdout) || ferror(stdout)) {

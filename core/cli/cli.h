@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole program behind main(): main.c hands it the real registry, tests hand it broken variants. */
+/* The whole program behind main(): main.c hands it the real registries, tests hand it broken variants. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
 #include "contract/variant.h"
+#include "study/study.h"
 
 /* Exit codes. */
 enum cli_exit {
@@ -15,6 +16,6 @@ enum cli_exit {
     CLI_INTERRUPTED = 130, /* SIGINT; SIGTERM: 143. Resumable */
 };
 
-int cli_main(int argc, char **argv, const struct attn_registry *registry);
+int cli_main(int argc, char **argv, const struct attn_registry *registry, const struct study_registry *studies);
 
 #endif

@@ -41,8 +41,23 @@ static void list_levels(const struct attn_registry *registry, bool long_form) {
     }
 }
 
+static void list_studies(const struct study_registry *registry, bool long_form) {
+    for (int i = 0; i < registry->count; ++i) {
+        const struct study *const study = registry->studies[i];
+        if (long_form)
+            printf("%s\n    claims     %s of %s\n    statement  %s\n    law        %s\n", study->name, study->claims,
+                   study->source, study->statement, study->law);
+        else
+            printf("%s\n", study->name);
+        for (int n = 0; long_form && n < study->setting_count; ++n)
+            printf("    --set %s=%s  %s%s%s%s\n", study->settings[n].name, study->settings[n].fallback,
+                   study->settings[n].meaning, study->settings[n].choices ? " (" : "",
+                   study->settings[n].choices ? study->settings[n].choices : "", study->settings[n].choices ? ")" : "");
+    }
+}
+
 int cli_list(const struct cli_call *call) {
-    static const char *const kinds[] = {"variants", "isa"};
+    static const char *const kinds[] = {"variants", "studies", "isa"};
     const char *const kind = call->arguments.word_count ? call->arguments.words[0] : "variants";
     if (!strcmp(kind, "variants")) {
         list_variants(call->registry, call->arguments.long_form);
@@ -52,8 +67,12 @@ int cli_list(const struct cli_call *call) {
         list_levels(call->registry, call->arguments.long_form);
         return CLI_OK;
     }
+    if (!strcmp(kind, "studies")) {
+        list_studies(call->studies, call->arguments.long_form);
+        return CLI_OK;
+    }
     const char *const nearest = attn_nearest(kind, kinds, sizeof kinds / sizeof *kinds);
     fprintf(stderr, "attnbench list: unknown kind '%s'; %s%s%s\n", kind, nearest ? "did you mean '" : "",
-            nearest ? nearest : "known are variants and isa", nearest ? "'?" : "");
+            nearest ? nearest : "known are variants, studies and isa", nearest ? "'?" : "");
     return CLI_USAGE;
 }

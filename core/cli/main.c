@@ -2,5 +2,5 @@
 #include "cli/cli.h"
 
 int main(int argc, char **argv) {
-    return cli_main(argc, argv, &attn_registry);
+    return cli_main(argc, argv, &attn_registry, &study_registry);
 }

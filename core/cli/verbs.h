@@ -9,6 +9,7 @@
 
 struct cli_call {
     const struct attn_registry *registry;
+    const struct study_registry *studies;
     struct cli_arguments arguments;
     int argc; /* the whole command line, for the provenance */
     char **argv;
@@ -23,6 +24,7 @@ int cli_time(const struct cli_call *call);
 int cli_resume(const struct cli_call *call);
 int cli_rebuild(const struct cli_call *call);
 int cli_check(const struct cli_call *call);
+int cli_study(const struct cli_call *call);
 int cli_machine(const struct cli_call *call);
 int cli_show(const struct cli_call *call);
 int cli_export(const struct cli_call *call);

@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 #include "saboteurs.h"
 
+static const struct study_registry no_studies;
+
 int main(int argc, char **argv) {
-    return cli_main(argc, argv, &saboteur_registry);
+    return cli_main(argc, argv, &saboteur_registry, &no_studies);
 }

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `--set` changes in a study, and which variant stands in its layers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "contract/nearest.h"
+#include "machine/gemm.h"
+#include "machine/isa.h"
+#include "machine/topology.h"
+#include "study/running.h"
+
+/* Whether `value` is one of the words of `choices`. */
+static bool is_choice(const char *choices, const char *value) {
+    const size_t length = strlen(value);
+    for (const char *word = choices; length && !strchr(value, ' ') && (word = strstr(word, value)); word += length)
+        if ((word == choices || word[-1] == ' ') && (word[length] == ' ' || !word[length]))
+            return true;
+    return false;
+}
+
+static bool is_positive_integer(const char *value) {
+    char *end;
+    errno = 0;
+    const long long number = strtoll(value, &end, 10);
+    return *value && !*end && !errno && number > 0;
+}
+
+static enum attn_status set_one(struct study_run *run, const char *set, struct attn_error *error) {
+    const struct study *const study = run->report->study;
+    const size_t length = strcspn(set, "=");
+    const char *names[STUDY_MAX_SETTINGS];
+    for (int i = 0; i < study->setting_count; ++i) {
+        const struct study_setting *const setting = &study->settings[i];
+        names[i] = setting->name;
+        if (!set[length] || strlen(setting->name) != length || strncmp(set, setting->name, length) != 0)
+            continue;
+        const char *const value = set + length + 1;
+        if (setting->choices && !is_choice(setting->choices, value))
+            return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be one of: %s", study->name, setting->name,
+                             value, setting->choices);
+        if (!setting->choices && !is_positive_integer(value))
+            return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be a positive integer", study->name,
+                             setting->name, value);
+        run->values[i] = value;
+        return ATTN_OK;
+    }
+    char name[64] = "";
+    strncat(name, set, length < sizeof name - 1 ? length : sizeof name - 1);
+    if (!set[length])
+        return attn_fail(error, ATTN_INVALID, "'%s' is no setting; write NAME=VALUE", set);
+    if (!study->setting_count)
+        return attn_fail(error, ATTN_INVALID, "%s has no settings; '%s' cannot be set", study->name, name);
+    const char *const nearest = attn_nearest(name, names, (size_t)study->setting_count);
+    return attn_fail(error, ATTN_INVALID, "%s has no setting '%s'; %s '%s'", study->name, name,
+                     nearest ? "did you mean" : "the first of its settings is", nearest ? nearest : names[0]);
+}
+
+enum attn_status study_settings_read(struct study_run *run, struct attn_error *error) {
+    const struct study *const study = run->report->study;
+    if (study->setting_count > STUDY_MAX_SETTINGS)
+        return attn_fail(error, ATTN_INTERNAL, "%s: more than %d settings", study->name, STUDY_MAX_SETTINGS);
+    for (int i = 0; i < study->setting_count; ++i)
+        run->values[i] = study->settings[i].fallback;
+    enum attn_status status = ATTN_OK;
+    for (int i = 0; i < run->options->set_count && !status; ++i)
+        status = set_one(run, run->options->sets[i], error);
+    return status;
+}
+
+const char *study_setting_text(const struct study_run *run, const char *name) {
+    const struct study *const study = run->report->study;
+    for (int i = 0; i < study->setting_count; ++i)
+        if (!strcmp(study->settings[i].name, name))
+            return run->values[i];
+    return "";
+}
+
+int64_t study_setting_integer(const struct study_run *run, const char *name) {
+    return strtoll(study_setting_text(run, name), NULL, 10);
+}
+
+bool study_setting_is(const struct study_run *run, const char *name, const char *value) {
+    return !strcmp(study_setting_text(run, name), value);
+}
+
+/* ---- variants ---- */
+
+/* The variant at the highest level that is compiled in and runs here. */
+static const struct attn_variant *best_level(const struct attn_registry *registry, int index) {
+    const struct attn_variant *best = NULL;
+    for (int level = 0; level < registry->level_count; ++level) {
+        const struct attn_variant *const variant = registry->variants[index * registry->level_count + level];
+        if (variant && !machine_isa_objection(registry->levels[level]))
+            best = variant;
+    }
+    return best;
+}
+
+static const struct attn_variant *find_variant(const struct attn_registry *registry, const char *name,
+                                               struct attn_error *error) {
+    const char *names[STUDY_MAX_VARIANTS];
+    int count = 0;
+    for (int index = 0; registry && index < registry->variant_count; ++index) {
+        const struct attn_variant *const variant = best_level(registry, index);
+        if (variant && !strcmp(variant->name, name))
+            return variant;
+        if (variant && count < STUDY_MAX_VARIANTS)
+            names[count++] = variant->name;
+    }
+    const char *const nearest = attn_nearest(name, names, (size_t)count);
+    attn_fail(error, ATTN_INVALID, "unknown variant '%s'%s%s%s", name, nearest ? "; did you mean '" : "",
+              nearest ? nearest : "", nearest ? "'?" : "");
+    return NULL;
+}
+
+enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
+                               struct attn_error *error) {
+    const struct attn_variant *const variant = find_variant(run->options->variants, name, error);
+    if (!variant)
+        return ATTN_INVALID;
+    struct machine_topology *topology;
+    if (run->variant_count == STUDY_MAX_VARIANTS)
+        return attn_fail(error, ATTN_INTERNAL, "%s: more than %d variants", run->report->study->name,
+                         STUDY_MAX_VARIANTS);
+    const enum attn_status status = machine_topology_load(&topology, error);
+    if (status)
+        return status;
+    struct layer_variant *const layer = &run->variants[run->variant_count++];
+    *layer = (struct layer_variant){.variant = variant,
+                                    .execution = {.threads = variant->traits & ATTN_PARALLEL ? study_threads(run) : 1,
+                                                  .caches = machine_topology_caches(topology),
+                                                  .sgemm = machine_gemm()}};
+    machine_topology_free(topology);
+    *attention = (struct layer_attention){.context = layer, .run = layer_variant_attention};
+    return ATTN_OK;
+}
+
+void study_variants_release(struct study_run *run) {
+    for (int i = 0; i < run->variant_count; ++i)
+        layer_variant_release(&run->variants[i]);
+    run->variant_count = 0;
+}
