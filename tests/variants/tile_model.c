@@ -3,14 +3,9 @@
  * the AMX path through its exams on a CPU without AMX. */
 #include "contract/variant.h"
 
-#define MODEL(level)   attn_variant_flash_##level
-#define DECLARE(level) extern const struct attn_variant MODEL(level);
-#define NAME(level)    #level,
-#define ROW(level)     &MODEL(level),
+extern const struct attn_variant attn_variant_flash_baseline;
 
-FOR_EACH_LEVEL(DECLARE)
+static const char *const levels[] = {"baseline"};
+static const struct attn_variant *const models[] = {&attn_variant_flash_baseline};
 
-static const char *const levels[] = {FOR_EACH_LEVEL(NAME)};
-static const struct attn_variant *const models[] = {FOR_EACH_LEVEL(ROW)};
-
-const struct attn_registry attn_registry = {1, sizeof levels / sizeof *levels, levels, models, NULL};
+const struct attn_registry attn_registry = {1, 1, levels, models, NULL};

@@ -92,12 +92,16 @@ static inline void amx_store(int tile, void *to, int64_t stride_bytes) {
  * another order and takes subnormal numbers for zero. Memory is reached by loads and stores alone: sanitizers would
  * only make these loops slow. */
 __attribute__((no_sanitize("address", "undefined"))) static inline void amx_dot(int sums, int left, int right) {
+    float terms[AMX_DEPTH][16]; /* the right tile, a term in each row */
+    for (int k = 0; k < AMX_DEPTH; ++k)
+        for (int n = 0; n < 16; ++n)
+            terms[k][n] = attn_f32_of_bf16(amx_model[right].bf16[k / 2][2 * n + k % 2]);
     for (int m = 0; m < AMX_ROWS; ++m)
-        for (int k = 0; k < AMX_DEPTH / 2; ++k)
+        for (int k = 0; k < AMX_DEPTH; ++k) {
+            const float factor = attn_f32_of_bf16(amx_model[left].bf16[m][k]);
             for (int n = 0; n < 16; ++n)
-                for (int half = 0; half < 2; ++half)
-                    amx_model[sums].f32[m][n] += attn_f32_of_bf16(amx_model[left].bf16[m][2 * k + half]) *
-                                                 attn_f32_of_bf16(amx_model[right].bf16[k][2 * n + half]);
+                amx_model[sums].f32[m][n] += factor * terms[k][n];
+        }
 }
 
 #endif
