@@ -78,16 +78,13 @@ static enum attn_status add_machine(const struct machine_topology *topology, str
     return status;
 }
 
-static enum attn_status add_conflicts(const struct campaign_plan *plan, struct record_fields *fields) {
-    int threads = 1;
-    for (size_t i = 0; i < plan->point_count; ++i)
-        threads = plan->points[i].threads > threads ? plan->points[i].threads : threads;
+static enum attn_status add_conflicts(int threads, struct record_fields *fields) {
     char conflicts[1024];
     machine_placement_conflicts(threads, conflicts, sizeof conflicts);
     return record_add_text(fields, "placement_conflicts", conflicts);
 }
 
-enum attn_status campaign_provenance(const struct campaign_plan *plan, const struct campaign_launch *launch,
+enum attn_status campaign_provenance(int threads, const struct campaign_launch *launch,
                                      const struct machine_topology *topology, struct record_fields *fields,
                                      struct attn_error *error) {
     char build[RECORD_ID_CHARS + 1], now[32];
@@ -105,7 +102,7 @@ enum attn_status campaign_provenance(const struct campaign_plan *plan, const str
     if (status == ATTN_OK)
         status = add_machine(topology, fields);
     if (status == ATTN_OK)
-        status = add_conflicts(plan, fields);
+        status = add_conflicts(threads, fields);
     return status == ATTN_OK
                ? status
                : attn_fail(error, status, "the provenance cannot be put together: %s", attn_status_name(status));

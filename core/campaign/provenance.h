@@ -6,8 +6,8 @@
 #include "campaign/run.h"
 #include "record/field.h"
 
-/* The fields of provenance.json but for "plan_id". */
-enum attn_status campaign_provenance(const struct campaign_plan *plan, const struct campaign_launch *launch,
+/* The fields of provenance.json but for "plan_id"; `threads`: the most that will run at once. */
+enum attn_status campaign_provenance(int threads, const struct campaign_launch *launch,
                                      const struct machine_topology *topology, struct record_fields *fields,
                                      struct attn_error *error);
 

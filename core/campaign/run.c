@@ -15,6 +15,7 @@
 #include "campaign/rundir.h"
 #include "machine/clock.h"
 #include "record/resultfile.h"
+#include "record/studyfile.h"
 
 struct campaign {
     const struct campaign_plan *plan;
@@ -227,7 +228,12 @@ static enum attn_status go_on(struct campaign *run, struct campaign_summary *sum
 enum attn_status campaign_rebuild(const char *run_directory, struct attn_error *error) {
     char path[4096];
     campaign_rundir_path(run_directory, CAMPAIGN_RESULT_FILE, path);
-    return record_result_build(run_directory, path, error);
+    char plan[4096], journal[4096];
+    campaign_rundir_path(run_directory, CAMPAIGN_PLAN_FILE, plan);
+    campaign_rundir_path(run_directory, CAMPAIGN_JOURNAL_FILE, journal);
+    /* studies have no plan */
+    return access(plan, F_OK) && !access(journal, F_OK) ? record_study_build(run_directory, path, error)
+                                                        : record_result_build(run_directory, path, error);
 }
 
 enum attn_status campaign_plan_of_run(const char *run_directory, const struct attn_registry *registry,

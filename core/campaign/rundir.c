@@ -7,83 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "campaign/config.h"
 #include "campaign/provenance.h"
 #include "machine/clock.h"
 #include "record/factfile.h"
-
-#define PROVENANCE_FILE "provenance.json"
-#define TOPOLOGY_FILE   "topology.xml"
-#define CONFIG_FILE     "config.yaml"
-#define RESOLVED_FILE   "config.resolved.yaml"
-
-void campaign_rundir_path(const char *directory, const char *file, char path[4096]) {
-    if (snprintf(path, 4096, "%s/%s", directory, file) >= 4096)
-        path[0] = '\0'; /* no such file: whoever opens it says so */
-}
-
-static enum attn_status write_text(const char *directory, const char *file, const char *text, size_t bytes,
-                                   struct attn_error *error) {
-    char path[4096];
-    campaign_rundir_path(directory, file, path);
-    FILE *const stream = fopen(path, "wbe");
-    if (!stream)
-        return attn_fail(error, ATTN_IO, "cannot write %s: %s", path, strerror(errno));
-    const bool written = fwrite(text, 1, bytes, stream) == bytes;
-    const bool closed = fclose(stream) == 0;
-    return written && closed ? ATTN_OK : attn_fail(error, ATTN_IO, "cannot write %s: %s", path, strerror(errno));
-}
-
-static enum attn_status write_owned(const char *directory, const char *file, char *text, struct attn_error *error) {
-    const enum attn_status status = text ? write_text(directory, file, text, strlen(text), error)
-                                         : attn_fail(error, ATTN_NO_MEMORY, "no memory for %s", file);
-    free(text);
-    return status;
-}
+#include "record/wholefile.h"
 
 static enum attn_status copy_config(const char *directory, const char *config, struct attn_error *error) {
-    FILE *const source = fopen(config, "rbe");
-    if (!source)
-        return attn_fail(error, ATTN_IO, "cannot read %s: %s", config, strerror(errno));
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *const memory = open_memstream(&text, &bytes);
-    char piece[4096];
-    size_t got;
-    while (memory && (got = fread(piece, 1, sizeof piece, source)) > 0)
-        fwrite(piece, 1, got, memory);
-    fclose(source);
-    const bool held = memory && fclose(memory) == 0;
-    const enum attn_status status = held ? write_text(directory, CONFIG_FILE, text, bytes, error)
-                                         : attn_fail(error, ATTN_NO_MEMORY, "no memory to copy %s", config);
-    free(text);
-    return status;
-}
-
-static enum attn_status write_provenance(const struct campaign_plan *plan, const char *directory,
-                                         const struct campaign_launch *launch, struct attn_error *error) {
-    struct machine_topology *topology;
-    enum attn_status status = machine_topology_load(&topology, error);
+    char *text, path[4096];
+    size_t bytes;
+    enum attn_status status = record_file_read(config, &text, &bytes, error);
     if (status != ATTN_OK)
         return status;
-    struct record_fields fields = {0};
-    char path[4096], id[RECORD_ID_CHARS + 1];
-    status = write_owned(directory, TOPOLOGY_FILE, machine_topology_xml(topology), error);
-    if (status == ATTN_OK)
-        status = campaign_provenance(plan, launch, topology, &fields, error);
-    machine_topology_free(topology);
-    campaign_rundir_path(directory, CAMPAIGN_PLAN_FILE, path);
-    if (status == ATTN_OK)
-        status = campaign_file_id(path, id, error);
-    if (status == ATTN_OK && record_add_text(&fields, "plan_id", id) != ATTN_OK)
-        status = attn_fail(error, ATTN_NO_MEMORY, "no memory for the provenance");
-    campaign_rundir_path(directory, PROVENANCE_FILE, path);
-    if (status == ATTN_OK)
-        status = record_provenance_write(path, &fields, error);
-    record_fields_release(&fields);
+    campaign_rundir_path(directory, CAMPAIGN_CONFIG_FILE, path);
+    status = record_file_write(path, text, bytes, error);
+    free(text);
     return status;
 }
 
@@ -99,72 +39,41 @@ static enum attn_status write_plan(const struct campaign_plan *plan, const char 
     return status;
 }
 
-static enum attn_status fill(const struct campaign_plan *plan, const char *directory,
-                             const struct campaign_launch *launch, struct attn_error *error) {
-    enum attn_status status = write_plan(plan, directory, launch, error);
+static enum attn_status write_provenance(const struct campaign_plan *plan, const char *directory,
+                                         const struct campaign_launch *launch, struct attn_error *error) {
+    char path[4096], id[RECORD_ID_CHARS + 1];
+    campaign_rundir_path(directory, CAMPAIGN_PLAN_FILE, path);
+    const enum attn_status status = campaign_file_id(path, id, error);
+    int threads = 1;
+    for (size_t i = 0; i < plan->point_count; ++i)
+        threads = plan->points[i].threads > threads ? plan->points[i].threads : threads;
+    return status == ATTN_OK ? campaign_directory_provenance(directory, threads, launch, id, error) : status;
+}
+
+struct filling {
+    const struct campaign_plan *plan;
+    const struct campaign_launch *launch;
+};
+
+static enum attn_status fill(const char *directory, const void *context, struct attn_error *error) {
+    const struct filling *const filling = context;
+    const struct campaign_plan *const plan = filling->plan;
+    enum attn_status status = write_plan(plan, directory, filling->launch, error);
     if (status == ATTN_OK && plan->config_path[0])
         status = copy_config(directory, plan->config_path, error);
     if (status == ATTN_OK)
-        status = write_owned(directory, RESOLVED_FILE, campaign_config_resolved(plan), error);
+        status = campaign_directory_write(directory, CAMPAIGN_RESOLVED_FILE, campaign_config_resolved(plan), error);
     if (status == ATTN_OK)
-        status = write_text(directory, CAMPAIGN_LOCK_FILE, "", 0, error);
+        status = campaign_directory_write(directory, CAMPAIGN_LOCK_FILE, strdup(""), error);
     if (status == ATTN_OK)
-        status = write_text(directory, CAMPAIGN_JOURNAL_FILE, "", 0, error);
-    return status == ATTN_OK ? write_provenance(plan, directory, launch, error) : status;
-}
-
-void campaign_run_remove(const char *directory) {
-    static const char *const files[] = {CAMPAIGN_PLAN_FILE,    CONFIG_FILE,   RESOLVED_FILE,   CAMPAIGN_LOCK_FILE,
-                                        CAMPAIGN_JOURNAL_FILE, TOPOLOGY_FILE, PROVENANCE_FILE, CAMPAIGN_RESULT_FILE};
-    for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
-        char path[4096];
-        campaign_rundir_path(directory, files[i], path);
-        unlink(path);
-    }
-    rmdir(directory);
-}
-
-static enum attn_status make_parents(const char *directory, struct attn_error *error) {
-    char path[4096];
-    snprintf(path, sizeof path, "%s", directory);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0777) && errno != EEXIST)
-            return attn_fail(error, ATTN_IO, "cannot make the directory %s: %s", path, strerror(errno));
-        *slash = '/';
-    }
-    return ATTN_OK;
+        status = campaign_directory_write(directory, CAMPAIGN_JOURNAL_FILE, strdup(""), error);
+    return status == ATTN_OK ? write_provenance(plan, directory, filling->launch, error) : status;
 }
 
 enum attn_status campaign_rundir_make(const struct campaign_plan *plan, const char *directory,
                                       const struct campaign_launch *launch, struct attn_error *error) {
-    struct stat known;
-    char trimmed[4000], partial[4096];
-    if (snprintf(trimmed, sizeof trimmed, "%s", directory) >= (int)sizeof trimmed || !directory[0])
-        return attn_fail(error, ATTN_INVALID, "the name of a run directory has 1 to %zu characters",
-                         sizeof trimmed - 1);
-    for (size_t end = strlen(trimmed); end > 1 && trimmed[end - 1] == '/'; --end)
-        trimmed[end - 1] = '\0';
-    if (lstat(trimmed, &known) == 0)
-        return attn_fail(error, ATTN_INVALID, "%s exists; a run makes its own directory. To go on with it: resume %s",
-                         trimmed, trimmed);
-    enum attn_status status = make_parents(trimmed, error);
-    if (status != ATTN_OK)
-        return status;
-    snprintf(partial, sizeof partial, "%s.partial-%ld", trimmed, (long)getpid());
-    if (mkdir(partial, 0777))
-        return attn_fail(error, ATTN_IO, "cannot make the directory %s: %s", partial, strerror(errno));
-    status = fill(plan, partial, launch, error);
-    if (status == ATTN_OK && renameat2(AT_FDCWD, partial, AT_FDCWD, trimmed, RENAME_NOREPLACE)) {
-        /* some file systems know no such rename; an empty directory is all that a plain one would replace */
-        if (errno == EEXIST)
-            status = attn_fail(error, ATTN_INVALID, "%s exists", trimmed);
-        else if (rename(partial, trimmed))
-            status = attn_fail(error, ATTN_IO, "cannot make %s: %s", trimmed, strerror(errno));
-    }
-    if (status != ATTN_OK)
-        campaign_run_remove(partial);
-    return status;
+    const struct filling filling = {plan, launch};
+    return campaign_directory_make(directory, fill, &filling, error);
 }
 
 enum attn_status campaign_rundir_lock(const char *directory, int *lock, struct attn_error *error) {
@@ -205,7 +114,7 @@ enum attn_status campaign_rundir_unchanged(const char *directory, const struct c
                                            struct attn_error *error) {
     char plan_path[4096], path[4096], plan_id[RECORD_ID_CHARS + 1], build[RECORD_ID_CHARS + 1];
     campaign_rundir_path(directory, CAMPAIGN_PLAN_FILE, plan_path);
-    campaign_rundir_path(directory, PROVENANCE_FILE, path);
+    campaign_rundir_path(directory, CAMPAIGN_PROVENANCE_FILE, path);
     struct record_fields fields = {0};
     enum attn_status status = record_provenance_read(path, &fields, error);
     if (status == ATTN_OK)
@@ -230,21 +139,7 @@ enum attn_status campaign_rundir_unchanged(const char *directory, const struct c
 }
 
 void campaign_run_directory_name(const struct campaign_plan *plan, char *path, size_t path_bytes) {
-    char now[32], stamp[32], name[sizeof plan->name], host[64] = "unknown";
-    machine_utc_now(now);
-    size_t kept = 0;
-    for (const char *c = now; *c && *c != '.'; ++c)
-        if (*c != '-' && *c != ':')
-            stamp[kept++] = *c;
-    stamp[kept] = '\0';
-    snprintf(name, sizeof name, "%s", plan->name);
-    for (char *c = name; *c; ++c)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-", *c))
-            *c = '_';
-    gethostname(host, sizeof host - 1);
     char *const resolved = campaign_config_resolved(plan);
-    char id[RECORD_ID_CHARS + 1];
-    record_id(resolved ? resolved : name, id);
+    campaign_directory_name(plan->name, resolved ? resolved : plan->name, path, path_bytes);
     free(resolved);
-    snprintf(path, path_bytes, "results/raw/%sZ-%s-%s-%.8s", stamp, name, host, id);
 }

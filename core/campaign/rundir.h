@@ -3,7 +3,7 @@
 #ifndef CAMPAIGN_RUNDIR_H
 #define CAMPAIGN_RUNDIR_H
 
-#include "campaign/run.h"
+#include "campaign/directory.h"
 
 /* ATTN_INVALID: it exists. ATTN_IO: it cannot be written; nothing of it stays. */
 enum attn_status campaign_rundir_make(const struct campaign_plan *plan, const char *directory,
@@ -17,8 +17,5 @@ enum attn_status campaign_rundir_lock(const char *directory, int *lock, struct a
  * the change of program is noted in the provenance instead. */
 enum attn_status campaign_rundir_unchanged(const char *directory, const struct campaign_launch *launch,
                                            struct attn_error *error);
-
-/* "directory/file" in a buffer of 4096 bytes. */
-void campaign_rundir_path(const char *directory, const char *file, char path[4096]);
 
 #endif

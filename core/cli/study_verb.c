@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/study_record.h"
 #include "cli/table.h"
 #include "cli/verbs.h"
 #include "contract/nearest.h"
@@ -90,11 +91,13 @@ struct tally {
     int holds, departs, recorded, failed;
 };
 
-/* Runs one and prints it; the quantities too when it was asked for by name. */
+/* Runs one, records and prints it; the quantities too when it was asked for by name. */
 static enum attn_status run_one(const struct study *study, const struct study_options *options, bool long_form,
-                                struct tally *tally, struct attn_error *error) {
+                                struct cli_study_record *record, struct tally *tally, struct attn_error *error) {
     struct study_report report;
-    const enum attn_status status = study_execute(study, options, &report, error);
+    enum attn_status status = study_execute(study, options, &report, error);
+    if (!status)
+        status = cli_study_record_add(record, &report, options, error);
     if (!status) {
         if (long_form)
             print_quantities(&report);
@@ -111,24 +114,28 @@ static enum attn_status run_one(const struct study *study, const struct study_op
 }
 
 static int run_studies(const struct cli_call *call, const struct study *one, const struct study_options *options,
-                       const struct supervise_stop *stop) {
+                       struct cli_study_record *record, const struct supervise_stop *stop) {
     struct tally tally = {0};
     const bool long_form = one || call->arguments.long_form;
-    for (int i = 0; i < (one ? 1 : call->studies->count); ++i) {
-        struct attn_error error = {0};
-        const enum attn_status status =
-            run_one(one ? one : call->studies->studies[i], options, long_form, &tally, &error);
-        if (status == ATTN_INTERRUPTED)
-            return cli_stop_exit(stop);
-        if (status) {
-            const int code = cli_fail(&error);
-            if (one)
-                return code;
-            ++tally.failed;
-        }
+    struct attn_error error = {0};
+    enum attn_status status = ATTN_OK;
+    for (int i = 0; i < (one ? 1 : call->studies->count) && status != ATTN_INTERRUPTED; ++i) {
+        status = run_one(one ? one : call->studies->studies[i], options, long_form, record, &tally, &error);
+        if (!status || status == ATTN_INTERRUPTED)
+            continue;
+        const int code = cli_fail(&error);
+        if (one || status == ATTN_IO)
+            return code;
+        ++tally.failed;
     }
+    struct attn_error trouble = {0};
+    if (cli_study_record_close(record, &trouble))
+        return cli_fail(&trouble);
     printf("\n%d laws hold, %d depart, %d claims are recorded", tally.holds, tally.departs, tally.recorded);
     printf(tally.failed ? ", %d studies failed\n" : "\n", tally.failed);
+    fprintf(stderr, "attnbench: recorded in %s\n", record->directory);
+    if (status == ATTN_INTERRUPTED)
+        return cli_stop_exit(stop);
     return tally.failed ? CLI_POINTS_FAILED : tally.departs ? CLI_CHECK_FAILED : CLI_OK;
 }
 
@@ -159,5 +166,13 @@ int cli_study(const struct cli_call *call) {
         .progress = show_progress,
         .stop = &stop->requests,
     };
-    return run_studies(call, one, &options, stop);
+    if (one && study_settings_check(one, &options, &error))
+        return cli_fail(&error);
+    const struct campaign_launch launch = cli_launch(call, stop);
+    struct cli_study_record record = {.journal = NULL};
+    char label[96];
+    snprintf(label, sizeof label, "study-%s", name);
+    if (cli_study_record_open(&record, arguments->output, label, options.threads, &launch, &error))
+        return cli_fail(&error);
+    return run_studies(call, one, &options, &record, stop);
 }

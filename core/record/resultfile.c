@@ -8,10 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "record/factfile.h"
 #include "record/hdf5_columns.h"
 #include "record/result_index.h"
-#include "record/utf8.h"
+#include "record/runfile.h"
 #include "record/wholefile.h"
 
 #define RESULT_SCHEMA         "attnbench-results"
@@ -19,29 +18,17 @@
 
 /* Everything one build works on. */
 struct build {
-    const char *run_directory, *path;
-    struct record_hdf5_session session;
+    struct record_run_build run;
     char *journal_path;
     char *plan_text;
     struct record_plan plan;
     struct record_index index;
-    struct record_fields facts;
-    hid_t file;
 };
-
-static char *path_in(const char *directory, const char *name) {
-    char *path;
-    return asprintf(&path, "%s/%s", directory, name) < 0 ? NULL : path;
-}
-
-static enum attn_status refuse(const struct build *build, const char *what, struct attn_error *error) {
-    return record_hdf5_fail(&build->session, error, ATTN_IO, build->path, what);
-}
 
 /* ---- gathering ---- */
 
 static enum attn_status read_plan(struct build *build, struct attn_error *error) {
-    char *const path = path_in(build->run_directory, "plan.json");
+    char *const path = record_path_in(build->run.run_directory, "plan.json");
     size_t bytes = 0;
     struct attn_error why = {0};
     enum attn_status status = path ? record_file_read(path, &build->plan_text, &bytes, error) : ATTN_NO_MEMORY;
@@ -54,52 +41,26 @@ static enum attn_status read_plan(struct build *build, struct attn_error *error)
     return status;
 }
 
-/* A run has its facts written beside it; a journal that came from elsewhere may have none. */
-static enum attn_status read_facts(struct build *build, struct attn_error *error) {
-    char *const path = path_in(build->run_directory, "provenance.json");
-    enum attn_status status = path ? ATTN_OK : ATTN_NO_MEMORY;
-    if (path && access(path, F_OK) == 0)
-        status = record_provenance_read(path, &build->facts, error);
-    free(path);
-    return status;
-}
-
 /* ---- groups ---- */
-
-static bool set_field(hid_t object, const struct record_field *field) {
-    switch (field->kind) {
-    case RECORD_INTEGER: return record_hdf5_set_integer(object, field->name, field->integer);
-    case RECORD_REAL: return record_hdf5_set_real(object, field->name, field->real);
-    case RECORD_TEXT: return record_hdf5_set_text(object, field->name, field->text);
-    }
-    return false;
-}
-
-static bool set_fields(hid_t object, const struct record_fields *fields) {
-    for (size_t i = 0; i < fields->count; ++i)
-        if (!set_field(object, &fields->items[i]))
-            return false;
-    return true;
-}
 
 static bool write_root(const struct build *build) {
     const struct record_index *const index = &build->index;
     char plan_hash[RECORD_ID_CHARS + 1];
     record_id(build->plan_text, plan_hash);
-    return record_hdf5_set_text(build->file, "schema", RESULT_SCHEMA) &&
-           record_hdf5_set_integer(build->file, "schema_version", RESULT_SCHEMA_VERSION) &&
-           record_hdf5_set_text(build->file, "software", "attnbench") &&
-           record_hdf5_set_text(build->file, "softwareVersion",
-                                record_text(&build->facts, "software_version", "unknown")) &&
-           record_hdf5_set_text(build->file, "date", index->first_utc[0] ? index->first_utc : "unknown") &&
-           record_hdf5_set_text(build->file, "machine", record_text(&build->facts, "hostname", "unknown")) &&
-           record_hdf5_set_text(build->file, "status", index->complete ? "complete" : "partial") &&
-           record_hdf5_set_text(build->file, "plan_hash", plan_hash) &&
-           record_hdf5_set_integer(build->file, "seed", record_integer(&build->plan.header, "order_seed", 0)) &&
-           record_hdf5_set_integer(build->file, "invocation_count", (int64_t)build->plan.invocations) &&
-           record_hdf5_set_integer(build->file, "point_count", (int64_t)build->plan.point_count) &&
-           record_hdf5_set_integer(build->file, "trial_count", (int64_t)index->count) &&
-           record_hdf5_set_integer(build->file, "sample_count", (int64_t)index->sample_count);
+    return record_hdf5_set_text(build->run.file, "schema", RESULT_SCHEMA) &&
+           record_hdf5_set_integer(build->run.file, "schema_version", RESULT_SCHEMA_VERSION) &&
+           record_hdf5_set_text(build->run.file, "software", "attnbench") &&
+           record_hdf5_set_text(build->run.file, "softwareVersion",
+                                record_text(&build->run.facts, "software_version", "unknown")) &&
+           record_hdf5_set_text(build->run.file, "date", index->first_utc[0] ? index->first_utc : "unknown") &&
+           record_hdf5_set_text(build->run.file, "machine", record_text(&build->run.facts, "hostname", "unknown")) &&
+           record_hdf5_set_text(build->run.file, "status", index->complete ? "complete" : "partial") &&
+           record_hdf5_set_text(build->run.file, "plan_hash", plan_hash) &&
+           record_hdf5_set_integer(build->run.file, "seed", record_integer(&build->plan.header, "order_seed", 0)) &&
+           record_hdf5_set_integer(build->run.file, "invocation_count", (int64_t)build->plan.invocations) &&
+           record_hdf5_set_integer(build->run.file, "point_count", (int64_t)build->plan.point_count) &&
+           record_hdf5_set_integer(build->run.file, "trial_count", (int64_t)index->count) &&
+           record_hdf5_set_integer(build->run.file, "sample_count", (int64_t)index->sample_count);
 }
 
 /* Factors become columns behind the point's id; facts of the whole plan become attributes of the group. */
@@ -114,8 +75,8 @@ static bool write_plan_rows(const struct build *build, struct record_profile *pr
     if (!written || record_profile_finish(profile, plan->point_count) != ATTN_OK)
         return false;
     struct record_table *const table =
-        record_table_create(build->file, "plan", profile->columns, profile->count, plan->point_count);
-    written = table && set_fields(record_table_group(table), &plan->header);
+        record_table_create(build->run.file, "plan", profile->columns, profile->count, plan->point_count);
+    written = table && record_hdf5_set_fields(record_table_group(table), &plan->header);
     for (size_t i = 0; written && i < plan->point_count; ++i) {
         record_table_text(table, 0, plan->points[i].id);
         record_profile_put(profile, RECORD_PART_SUMMARY, &plan->points[i].factors, table);
@@ -183,7 +144,7 @@ static enum attn_status write_lines(struct build *build, struct record_table *tr
             break;
         if (!write_trial(build, &line, trial, first_sample, trials) ||
             !write_samples(samples, &line, trial, first_sample))
-            status = refuse(build, "cannot write the trials", error);
+            status = record_run_refuse(&build->run, "cannot write the trials", error);
         first_sample += line.sample_count;
         record_line_release(&line);
     }
@@ -199,99 +160,42 @@ static enum attn_status write_trials(struct build *build, struct attn_error *err
                                                           {.name = "elapsed_ns", .kind = RECORD_REAL}};
     const struct record_index *const index = &build->index;
     struct record_table *const trials =
-        record_table_create(build->file, "trial", index->profile.columns, index->profile.count, index->count);
+        record_table_create(build->run.file, "trial", index->profile.columns, index->profile.count, index->count);
     struct record_table *const samples = record_table_create(
-        build->file, "sample", sample_columns, sizeof sample_columns / sizeof *sample_columns, index->sample_count);
-    enum attn_status status =
-        trials && samples ? write_lines(build, trials, samples, error) : refuse(build, "cannot make the tables", error);
+        build->run.file, "sample", sample_columns, sizeof sample_columns / sizeof *sample_columns, index->sample_count);
+    enum attn_status status = trials && samples ? write_lines(build, trials, samples, error)
+                                                : record_run_refuse(&build->run, "cannot make the tables", error);
     const bool trials_closed = record_table_close(trials), samples_closed = record_table_close(samples);
     if (status == ATTN_OK && !(trials_closed && samples_closed))
-        status = refuse(build, "cannot write the trials", error);
+        status = record_run_refuse(&build->run, "cannot write the trials", error);
     return status;
 }
 
-/* Puts the text of a file of the run into `group`; a file that is not there is left out. */
-static bool put_file(const struct build *build, hid_t group, const char *file, const char *dataset) {
-    char *text = NULL, *valid = NULL;
-    size_t bytes;
-    char *const path = path_in(build->run_directory, file);
-    bool put = path != NULL;
-    if (put && record_file_read(path, &text, &bytes, NULL) == ATTN_OK) {
-        valid = malloc(3 * bytes + 1);
-        if (valid)
-            record_utf8_copy(valid, 3 * bytes + 1, text);
-        put = valid && record_hdf5_put_text(group, dataset, valid);
-    }
-    free(valid);
-    free(text);
-    free(path);
-    return put;
-}
-
-static bool write_provenance(const struct build *build) {
-    const hid_t group = record_hdf5_create_group(build->file, "provenance");
-    if (group < 0)
-        return false;
-    const bool written = set_fields(group, &build->facts) && put_file(build, group, "plan.json", "plan") &&
-                         put_file(build, group, "config.yaml", "config") &&
-                         put_file(build, group, "config.resolved.yaml", "resolved_config") &&
-                         put_file(build, group, "topology.xml", "topology_xml");
-    H5Gclose(group);
-    return written;
-}
-
-/* ---- the file ---- */
-
-static hid_t create_file(const char *path) {
-    const hid_t creation = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
-    record_hdf5_keep_order(creation);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    H5Pclose(creation);
-    H5Pclose(access);
-    return file;
-}
-
-static enum attn_status write_file(struct build *build, struct attn_error *error) {
-    enum attn_status status = write_root(build) && write_plan(build) ? write_trials(build, error)
-                                                                     : refuse(build, "cannot write the plan", error);
-    if (status == ATTN_OK && !write_provenance(build))
-        status = refuse(build, "cannot write the provenance", error);
-    if (H5Fclose(build->file) < 0 && status == ATTN_OK)
-        status = refuse(build, "cannot write", error);
-    return status;
-}
-
-static enum attn_status make_file(struct build *build, const char *temporary, struct attn_error *error) {
-    record_hdf5_begin(&build->session);
-    build->file = create_file(temporary);
-    const enum attn_status status = build->file < 0 ? refuse(build, "cannot create", error) : write_file(build, error);
-    record_hdf5_end(&build->session);
-    if (status != ATTN_OK) {
-        unlink(temporary);
-        return status;
-    }
-    return record_file_replace(temporary, build->path, error);
+static enum attn_status write_file(struct record_run_build *run, void *context, struct attn_error *error) {
+    struct build *const build = context;
+    const enum attn_status status = write_root(build) && write_plan(build)
+                                        ? write_trials(build, error)
+                                        : record_run_refuse(run, "cannot write the plan", error);
+    return status == ATTN_OK && !record_hdf5_put_provenance(run->file, run->run_directory, &run->facts)
+               ? record_run_refuse(run, "cannot write the provenance", error)
+               : status;
 }
 
 enum attn_status record_result_build(const char *run_directory, const char *path, struct attn_error *error) {
-    struct build build = {
-        .run_directory = run_directory, .path = path, .journal_path = path_in(run_directory, "journal.jsonl")};
-    char *const temporary = record_file_temporary(path);
-    enum attn_status status = build.journal_path && temporary
-                                  ? read_plan(&build, error)
-                                  : attn_fail(error, ATTN_NO_MEMORY, "%s: no memory for its name", path);
+    struct build build = {.run = {.run_directory = run_directory, .path = path},
+                          .journal_path = record_path_in(run_directory, "journal.jsonl")};
+    enum attn_status status = build.journal_path ? read_plan(&build, error)
+                                                 : attn_fail(error, ATTN_NO_MEMORY, "%s: no memory for its name", path);
     if (status == ATTN_OK)
-        status = read_facts(&build, error);
+        status = record_run_facts(run_directory, &build.run.facts, error);
     if (status == ATTN_OK)
         status = record_index_build(&build.plan, build.journal_path, &build.index, error);
     if (status == ATTN_OK)
-        status = make_file(&build, temporary, error);
+        status = record_run_build_file(&build.run, write_file, &build, error);
     record_index_release(&build.index);
     record_plan_release(&build.plan);
-    record_fields_release(&build.facts);
+    record_fields_release(&build.run.facts);
     free(build.plan_text);
     free(build.journal_path);
-    free(temporary);
     return status;
 }

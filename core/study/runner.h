@@ -50,6 +50,9 @@ struct study_options {
  * conclude a claim is ATTN_INTERNAL. */
 enum attn_status study_execute(const struct study *study, const struct study_options *options,
                                struct study_report *report, struct attn_error *error);
+/* Whether the settings are ones that the study knows, before anything is made for it. ATTN_INVALID as study_execute. */
+enum attn_status study_settings_check(const struct study *study, const struct study_options *options,
+                                      struct attn_error *error);
 void study_report_release(struct study_report *report);
 
 /* NULL: no study of this name. */

@@ -68,6 +68,13 @@ enum attn_status study_settings_read(struct study_run *run, struct attn_error *e
     return status;
 }
 
+enum attn_status study_settings_check(const struct study *study, const struct study_options *options,
+                                      struct attn_error *error) {
+    struct study_report report = {.study = study};
+    struct study_run run = {.options = options, .report = &report};
+    return study_settings_read(&run, error);
+}
+
 const char *study_setting_text(const struct study_run *run, const char *name) {
     const struct study *const study = run->report->study;
     for (int i = 0; i < study->setting_count; ++i)

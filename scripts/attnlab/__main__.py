@@ -25,10 +25,10 @@ def _refuse(error: object) -> typer.Exit:
 
 def _read(where: list[Path]) -> list:
     """All runs, or a refusal: two of one name would overwrite each other's files."""
-    from attnlab import results
+    from attnlab import results, studies
 
     try:
-        runs = [results.read(path) for path in where]
+        runs = [studies.read(path) if studies.is_study_file(path) else results.read(path) for path in where]
     except results.Unreadable as error:
         raise _refuse(error) from error
     names = [run.name for run in runs]
@@ -48,10 +48,13 @@ def tables(
     form: Annotated[Format, typer.Option("--format", help="for people, or for programs")] = Format.MARKDOWN,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory to write NAME.md into")] = None,
 ) -> None:
-    """Prints a table of each run, every point a row; with -o writes it."""
-    from attnlab import tables as writer
+    """Prints a table of each run, every point or claim a row; with -o writes it."""
+    from attnlab import studytables
+    from attnlab import tables as runtables
+    from attnlab.studies import StudyRun
 
     for run in _read(where):
+        writer = studytables if isinstance(run, StudyRun) else runtables
         text = writer.markdown(run) if form is Format.MARKDOWN else writer.comma_separated(run)
         if output is None:
             typer.echo(text, nl=False)
@@ -67,11 +70,15 @@ def figures(
     where: Runs,
     output: Annotated[Path, typer.Option("-o", "--output", help="the directory to write into")] = Path(),
 ) -> None:
-    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed."""
+    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed; of studies
+    what was measured beside what was expected."""
     runs = _read(where)
-    from attnlab import figures as drawer
+    from attnlab import figures as runfigures
+    from attnlab import studyfigures
+    from attnlab.studies import StudyRun
 
     for run in runs:
+        drawer = studyfigures if isinstance(run, StudyRun) else runfigures
         written = drawer.write(run, output)
         for path in written:
             typer.echo(path)

@@ -101,24 +101,16 @@ class Point:
 
 
 @dataclass
-class Run:
-    """Everything a table or figure says about a run comes from its file."""
+class Origin:
+    """Where the numbers of a file come from, as every table and figure says it."""
 
     path: Path
     root: dict
-    plan: dict
     provenance: dict
-    points: list[Point]
 
     @property
-    def name(self) -> str:
-        return self.plan.get("name") or "run"
-
-    @property
-    def id(self) -> str:
-        """From the file alone: its name, when its first trial began, what was planned."""
-        date = "".join(c for c in self.root.get("date", "unknown").split(".")[0] if c.isalnum())
-        return f"{self.name}-{date}-{self.root.get('plan_hash', '')[:8]}"
+    def date(self) -> str:
+        return "".join(c for c in self.root.get("date", "unknown").split(".")[0] if c.isalnum())
 
     @property
     def commit(self) -> str:
@@ -129,6 +121,23 @@ class Run:
     def machine(self) -> str:
         cores = self.provenance.get("cores")
         return self.provenance.get("cpu_model", "unknown CPU") + (f", {cores} cores" if cores else "")
+
+
+@dataclass
+class Run(Origin):
+    """Everything a table or figure says about a run comes from its file."""
+
+    plan: dict
+    points: list[Point]
+
+    @property
+    def name(self) -> str:
+        return self.plan.get("name") or "run"
+
+    @property
+    def id(self) -> str:
+        """From the file alone: its name, when its first trial began, what was planned."""
+        return f"{self.name}-{self.date}-{self.root.get('plan_hash', '')[:8]}"
 
     @property
     def config(self) -> str:
@@ -174,11 +183,11 @@ def _plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _attributes(item) -> dict:
+def attributes(item) -> dict:
     return {name: _plain(value) for name, value in item.attrs.items()}
 
 
-def _columns(group) -> dict[str, list]:
+def columns(group) -> dict[str, list]:
     return {name: [_plain(v) for v in group[name][()]] for name in group}
 
 
@@ -198,16 +207,31 @@ def _finish(point: Point, trials: list[dict]) -> None:
         point.time_ns = estimate_median([t["median_ns"] for t in measured])
 
 
-def read(where: Path) -> Run:
-    """Of a run directory, or of a result file."""
+def open_file(where: Path) -> tuple[Path, h5py.File]:
+    """The result file of a run directory, or the file itself. Unreadable: there is none."""
     path = where / "results.h5" if where.is_dir() else where
     if not path.is_file():
         raise Unreadable(f"{path} is not there; finish the run with 'attnbench resume', or 'attnbench rebuild' it")
     try:
-        with h5py.File(path, "r") as file:
-            return _read(path, file)
-    except (OSError, KeyError) as error:
+        return path, h5py.File(path, "r")
+    except OSError as error:
         raise Unreadable(f"{path} is not a result file of attnbench: {error}") from error
+
+
+def check_schema(path: Path, root: dict, schema: str, version: int) -> None:
+    if root.get("schema") != schema or root.get("schema_version") != version:
+        found = f"{root.get('schema', 'none')} {root.get('schema_version', '')}".strip()
+        raise Unreadable(f"{path} has schema {found}; this program reads {schema} {version}")
+
+
+def read(where: Path) -> Run:
+    """Of a run directory, or of a result file."""
+    path, opened = open_file(where)
+    with opened as file:
+        try:
+            return _read(path, file)
+        except (OSError, KeyError) as error:
+            raise Unreadable(f"{path} is not a result file of attnbench: {error}") from error
 
 
 def _rung_below(point: Point, points: list[Point]) -> Point | None:
@@ -219,11 +243,9 @@ def _rung_below(point: Point, points: list[Point]) -> Point | None:
 
 
 def _read(path: Path, file: h5py.File) -> Run:
-    root = _attributes(file)
-    if root.get("schema") != SCHEMA or root.get("schema_version") != SCHEMA_VERSION:
-        found = f"{root.get('schema', 'none')} {root.get('schema_version', '')}".strip()
-        raise Unreadable(f"{path} has schema {found}; this program reads {SCHEMA} {SCHEMA_VERSION}")
-    plan, trial = _columns(file["plan"]), _columns(file["trial"])
+    root = attributes(file)
+    check_schema(path, root, SCHEMA, SCHEMA_VERSION)
+    plan, trial = columns(file["plan"]), columns(file["trial"])
     factors = [name for name in plan if name not in NOT_FACTORS]
     points = [
         Point(plan["point_id"][n], plan["label"][n], {f: plan[f][n] for f in factors}, plan["flops"][n])
@@ -240,4 +262,4 @@ def _read(path: Path, file: h5py.File) -> Run:
         trials.setdefault(point_id, []).append({name: column[n] for name, column in trial.items()})
     for point_id, own in trials.items():
         _finish(by_id[point_id], own)
-    return Run(path, root, _attributes(file["plan"]), _attributes(file["provenance"]), points)
+    return Run(path, root, attributes(file["provenance"]), attributes(file["plan"]), points)
