@@ -110,24 +110,31 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
     struct buffers buffers = lay_out(problem, &scratch);
     const int64_t query_len = problem->query_len, head_dim = problem->head_dim, value_dim = problem->value_dim;
     const int64_t group = problem->query_heads / problem->key_heads;
+    const struct attn_profile *const profile = execution->profile;
 
     for (int64_t b = 0; b < problem->batch; ++b)
         for (int64_t h = 0; h < problem->query_heads; ++h) {
+            int64_t now_ns = attn_profile_now(profile);
             attn_tile_keys(problem, b, h, 0, query_len, &buffers.key_begin, &buffers.key_end);
             const int64_t width = buffers.key_end - buffers.key_begin;
             if (h % group == 0)
                 copy_keys_and_values(operands, b, h / group, &buffers);
             copy_rows(&operands->q, b, h, 0, query_len, buffers.queries);
+            now_ns = attn_profile_spent(profile, 0, ATTN_PACKING, now_ns);
             if (width > 0)
                 execution->sgemm(false, true, query_len, width, head_dim, 1.0f, buffers.queries, head_dim, buffers.keys,
                                  head_dim, 0.0f, buffers.scores, width);
+            now_ns = attn_profile_spent(profile, 0, ATTN_SCORES, now_ns);
             for (int64_t i = 0; i < query_len; ++i)
                 soften_row(problem, operands, b, h, i, &buffers);
+            now_ns = attn_profile_spent(profile, 0, ATTN_SOFTMAX, now_ns);
             if (width > 0)
                 execution->sgemm(false, false, query_len, value_dim, width, 1.0f, buffers.scores, width, buffers.values,
                                  value_dim, 1.0f, buffers.weighted, value_dim);
+            now_ns = attn_profile_spent(profile, 0, ATTN_VALUES, now_ns);
             for (int64_t i = 0; i < query_len; ++i)
                 plain_write_row(operands, b, h, i, buffers.max[i], buffers.sum[i], buffers.weighted + i * value_dim);
+            attn_profile_spent(profile, 0, ATTN_MERGING, now_ns);
         }
 }
 

@@ -8,13 +8,16 @@
 
 #include <omp.h>
 
-enum { BLOCK_QUERIES, BLOCK_KEYS, RESCALE_THRESHOLD, SPLIT_KEYS, PARAMETER_COUNT };
+enum { BLOCK_QUERIES, BLOCK_KEYS, RESCALE_THRESHOLD, SPLIT_KEYS, SCHEDULE, PARAMETER_COUNT };
+enum { QUEUE = 1, DEALT = 2 };
 
 static const struct attn_parameter parameters[] = {
     [BLOCK_QUERIES] = {"block_queries", 0, 6, 3072, "query rows of a tile; rounded to the register tile's rows"},
     [BLOCK_KEYS] = {"block_keys", 0, 16, 8192, "keys visited by a tile of queries at a time; rounded to panels"},
     [RESCALE_THRESHOLD] = {"rescale_threshold", 0, 1, 64, "log2 of how far a score may outgrow the running maximum"},
     [SPLIT_KEYS] = {"split_keys", 0, 64, 1 << 20, "keys of a split when few queries stream over many keys"},
+    [SCHEDULE] = {"schedule", 0, QUEUE, DEALT,
+                  "tiles of queries: 1 from a queue, the longest first; 2 dealt beforehand"},
 };
 
 static bool uses_tiles(const struct attn_problem *problem) {
@@ -43,6 +46,8 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
         values[RESCALE_THRESHOLD] = 8;
     if (values[SPLIT_KEYS] == 0) /* by length alone, so that no answer depends on the number of threads */
         values[SPLIT_KEYS] = flash_round_up(flash_clamp(problem->key_len / 16, 256, 4096), DECODE_BLOCK);
+    if (values[SCHEDULE] == 0)
+        values[SCHEDULE] = QUEUE;
 }
 
 static bool is_decode(const struct attn_problem *problem) {
@@ -87,14 +92,33 @@ static void write_tasks(const struct flash_call *call, struct flash_task *tasks)
             }
 }
 
+/* The tasks of this thread of the team. Dealt: in rounds, the order turned in every second one, so that whoever got the
+ * longer task of one round gets the shorter of the next. */
+VEC_INLINE void attend(const struct flash_engine *engine, const struct flash_call *call, const struct flash_task *tasks,
+                       int64_t schedule) {
+    if (schedule == QUEUE) {
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t n = 0; n < call->plan.tasks; ++n)
+            flash_attend(engine, call, &tasks[n], omp_get_thread_num());
+        return;
+    }
+    const int64_t team = omp_get_num_threads(), own = omp_get_thread_num();
+    for (int64_t round = 0; round * team < call->plan.tasks; ++round) {
+        const int64_t n = round * team + (round % 2 ? team - 1 - own : own);
+        if (n < call->plan.tasks)
+            flash_attend(engine, call, &tasks[n], (int)own);
+    }
+}
+
 static void run(const struct attn_problem *problem, const struct attn_operands *operands,
                 const struct attn_execution *execution) {
     if (is_decode(problem)) {
         const struct decode_plan plan = decode_plan_for(problem, execution);
-        decode_run(problem, operands, &plan, execution->threads, execution->workspace);
+        decode_run(problem, operands, &plan, execution);
         return;
     }
-    const struct flash_call call = {problem, operands, plan_for(problem, execution), execution->workspace};
+    const struct flash_call call = {problem, operands, plan_for(problem, execution), execution->workspace,
+                                    execution->profile};
     struct flash_task *const tasks = (struct flash_task *)(call.workspace + call.plan.tasks_at);
     const int64_t blocks = problem->batch * problem->key_heads * call.plan.blocks;
     const bool tiles = uses_tiles(problem);
@@ -104,18 +128,17 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
         write_tasks(&call, tasks);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < blocks; ++n) {
-            const int64_t head = n / call.plan.blocks;
+            const int64_t head = n / call.plan.blocks, begun_ns = attn_profile_now(call.profile);
             (tiles ? amx_prepare_block : flash_prepare_block)(&call, head / problem->key_heads,
                                                               head % problem->key_heads, n % call.plan.blocks);
+            attn_profile_spent(call.profile, omp_get_thread_num(), ATTN_PACKING, begun_ns);
         }
         if (tiles)
             amx_begin();
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t n = 0; n < call.plan.tasks; ++n)
-            if (tiles)
-                flash_attend(&amx_engine, &call, &tasks[n], omp_get_thread_num());
-            else
-                flash_attend(&flash_panels, &call, &tasks[n], omp_get_thread_num());
+        if (tiles)
+            attend(&amx_engine, &call, tasks, execution->parameters[SCHEDULE]);
+        else
+            attend(&flash_panels, &call, tasks, execution->parameters[SCHEDULE]);
         if (tiles)
             amx_end();
     }

@@ -30,10 +30,8 @@ static double fma_f32(int64_t rounds, double *sink) {
         sums[n] = vec_all(0.5f + (float)n);
     vec factor = vec_all(0.999f), addend = vec_all(1e-4f);
     for (int64_t round = 0; round < rounds; ++round) {
-        VEC_UNROLL(12) for (int n = 0; n < CHAINS; ++n) {
-            sums[n] = sums[n] * factor + addend;
-            PROBE_KEEP(sums[n]);
-        }
+        PROBE_KEEP(factor); /* an operand that may change; an asm on the chains themselves would put them in memory */
+        VEC_UNROLL(12) for (int n = 0; n < CHAINS; ++n) sums[n] = sums[n] * factor + addend;
     }
     vec total = sums[0];
     for (int n = 1; n < CHAINS; ++n)
@@ -63,12 +61,11 @@ static double read(const void *data, size_t bytes, int64_t rounds, double *sink)
     vec sums[STREAMS];
     for (int n = 0; n < STREAMS; ++n)
         sums[n] = vec_all(0.0f);
-    for (int64_t round = 0; round < rounds; ++round)
+    for (int64_t round = 0; round < rounds; ++round) {
+        __asm__ volatile("" ::: "memory"); /* what was read before may have changed */
         for (const float *at = data, *const end = at + bytes / sizeof(float); at < end; at += STREAMS * VEC_LANES)
-            VEC_UNROLL(8) for (int n = 0; n < STREAMS; ++n) {
-                sums[n] += vec_load(at + n * VEC_LANES);
-                PROBE_KEEP(sums[n]);
-            }
+            VEC_UNROLL(8) for (int n = 0; n < STREAMS; ++n) sums[n] += vec_load(at + n * VEC_LANES);
+    }
     vec total = sums[0];
     for (int n = 1; n < STREAMS; ++n)
         total += sums[n];

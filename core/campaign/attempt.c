@@ -71,8 +71,8 @@ static bool prepare(struct attempt *attempt) {
                  problem->direction == ATTN_BACKWARD ? "backward" : "forward");
         return false;
     }
-    attempt->execution =
-        (struct attn_execution){.threads = point->threads, .caches = station->caches, .sgemm = machine_gemm()};
+    attempt->execution = (struct attn_execution){
+        .threads = point->threads, .caches = station->caches, .sgemm = machine_gemm(), .profile = station->profile};
     if (!proceed(attempt, check_resolve(attempt->variant, problem, point->overrides, &attempt->execution, &error),
                  &error))
         return false;
@@ -129,6 +129,9 @@ static void real_values(void *context) {
         check_instance_poison(attempt->station->sets[i]);
     }
     seat(attempt, NULL);
+    const struct attn_profile *const profile = attempt->station->profile;
+    if (profile) /* the timed calls alone */
+        memset(profile->spent_ns, 0, (size_t)attempt->point->threads * sizeof *profile->spent_ns);
 }
 
 /* A cold set is poisoned half a rotation ahead of its use: writing its outputs right before the call would leave them

@@ -35,6 +35,7 @@ struct campaign_station {
     int workspace_threads;        /* threads that first touched it */
     const char *workspace_policy; /* and where they were placed */
     struct measure_trial trial;
+    const struct attn_profile *profile; /* of an instrumented run; NULL otherwise */
 };
 
 enum attn_status campaign_station_open(struct campaign_station *station, const struct campaign_plan *plan,

@@ -28,6 +28,7 @@ static const struct {
     {"loop", "SECONDS", "the first point over and over in one process, for a profiler"},
     {"seed", "N", "of everything that is drawn; 0 by default"},
     {"threads", "N", "a core each; all by default"},
+    {"profile", NULL, "where the time of the first point goes: packing, scores, softmax, values, merging, waiting"},
 };
 
 enum { HELP = 'h' };
@@ -88,6 +89,7 @@ static bool take(const char *verb, unsigned option, const char *value, struct cl
     case CLI_ACCEPT: arguments->accept_changes = true; break;
     case CLI_FROM: arguments->from = atol(value); break;
     case CLI_PEAKS: arguments->peaks = true; break;
+    case CLI_PROFILE: arguments->profile = true; break;
     case CLI_SEED: return read_count(verb, "seed", value, 0, &arguments->seed);
     case CLI_THREADS: return read_count(verb, "threads", value, 1, &arguments->threads);
     }

@@ -22,7 +22,8 @@ enum cli_option {
     CLI_LOOP = 1 << 11,    /* --loop SECONDS */
     CLI_SEED = 1 << 12,    /* --seed N */
     CLI_THREADS = 1 << 13, /* --threads N */
-    CLI_OPTION_COUNT = 14,
+    CLI_PROFILE = 1 << 14, /* --profile */
+    CLI_OPTION_COUNT = 15,
 };
 
 #define CLI_MAX_SETS 64
@@ -31,7 +32,7 @@ struct cli_arguments {
     const char *sets[CLI_MAX_SETS];
     size_t set_count;
     const char *only, *output, *format;
-    bool quick, long_form, samples, accept_changes, peaks, help;
+    bool quick, long_form, samples, accept_changes, peaks, profile, help;
     double timeout_s, loop_s; /* 0: not given */
     long from, seed, threads; /* threads 0: not given */
     char **words;             /* what is no option */

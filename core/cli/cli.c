@@ -20,7 +20,7 @@ static const struct {
     {"run", "CONFIG", "measures a config into a run directory", 1, 1, CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT,
      cli_run},
     {"time", "VARIANT [KEY=VALUE...]", "measures one variant without a config", 1, -1,
-     CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT | CLI_LOOP, cli_time},
+     CLI_SET | CLI_ONLY | CLI_QUICK | CLI_OUTPUT | CLI_LOOP | CLI_PROFILE, cli_time},
     {"resume", "RUN", "goes on with an interrupted run", 1, 1, CLI_ACCEPT, cli_resume},
     {"rebuild", "RUN", "derives results.h5 anew from plan and journal", 1, 1, 0, cli_rebuild},
     {"check", "", "checks every variant on every kind of problem, without a clock", 0, 0,

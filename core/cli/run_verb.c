@@ -113,7 +113,7 @@ int cli_time(const struct cli_call *call) {
     if (make_plan(call, call->arguments.words[0], &plan, &error) != ATTN_OK)
         return cli_fail(&error);
     int code;
-    if (call->arguments.loop_s > 0) {
+    if (call->arguments.loop_s > 0 || call->arguments.profile) {
         code = cli_loop(call, plan);
     } else if (call->arguments.output) {
         code = run_plan(call, plan, call->arguments.output, true);

@@ -53,7 +53,8 @@ int cli_conclude(const struct cli_call *call, const char *run_directory, enum at
                  const struct campaign_summary *summary, const struct supervise_stop *stop,
                  const struct attn_error *error);
 
-/* `time --loop`: the plan's first point in this process until the time is over. Changes the plan's measure options. */
+/* `time --loop` and `time --profile`: the plan's first point in this process until the time is over. Changes the
+ * plan's measure options. */
 int cli_loop(const struct cli_call *call, struct campaign_plan *plan);
 
 /* The table of a run on standard output, as `show` prints it. */

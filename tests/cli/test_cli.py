@@ -231,6 +231,17 @@ class Runs(Program):
         self.assertEqual(result.returncode, 4)
         self.assertIn("REJECTED", result.stderr)
 
+    def test_a_profile_splits_the_time(self):
+        result = call(ATTNBENCH, "time", "flash", "query_len=512", "head_dim=64", "--profile", "--loop", "0.2")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shares = dict(re.findall(r"(?m)^(\w+) +[\d.-]+ +([\d.-]+)%$", result.stdout))
+        self.assertEqual(list(shares), ["packing", "scores", "softmax", "values", "merging", "waiting"])
+        shares = {name: float(share) for name, share in shares.items()}
+        self.assertAlmostEqual(sum(shares.values()), 100, delta=0.5)
+        for part in ("packing", "scores", "values"):
+            self.assertGreater(shares[part], 0)
+        self.assertGreaterEqual(shares["waiting"], 0)
+
     def test_plan_tells_what_will_be_done(self):
         result = call(SABOTEURS, "plan", self.matrix("[honest, zeros]"))
         self.assertEqual(result.returncode, 0)

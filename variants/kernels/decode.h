@@ -276,27 +276,31 @@ static inline void decode_merge(const struct decode_head *head, int64_t r, const
             total.sum == 0.0f ? -INFINITY : (total.reference + log2f(total.sum)) * EDGE_LN2;
 }
 
-/* Answers the problem; `workspace` has plan->bytes bytes. */
+/* Answers the problem; execution->workspace has plan->bytes bytes. */
 static inline void decode_run(const struct attn_problem *problem, const struct attn_operands *operands,
-                              const struct decode_plan *plan, int threads, void *workspace) {
+                              const struct decode_plan *plan, const struct attn_execution *execution) {
     const int64_t heads = problem->batch * problem->key_heads;
     const int64_t split_floats = plan->rows * plan->partial_floats;
-    float *const partials = workspace;
-    char *const scratch = (char *)workspace + plan->partials_bytes;
-#pragma omp parallel num_threads(threads)
+    float *const partials = execution->workspace;
+    char *const scratch = (char *)execution->workspace + plan->partials_bytes;
+    const struct attn_profile *const profile = execution->profile;
+#pragma omp parallel num_threads(execution->threads)
     {
+        const int thread = omp_get_thread_num();
 #pragma omp for schedule(dynamic, 1)
         for (int64_t n = 0; n < heads * plan->splits; ++n) {
-            const int64_t at = n / plan->splits;
+            const int64_t at = n / plan->splits, begun_ns = attn_profile_now(profile);
             const struct decode_head head = {problem, operands, plan, at / problem->key_heads, at % problem->key_heads};
             decode_split(&head, n % plan->splits, partials + n * split_floats,
-                         (float *)(scratch + (size_t)omp_get_thread_num() * plan->scratch_bytes));
+                         (float *)(scratch + (size_t)thread * plan->scratch_bytes));
+            attn_profile_spent(profile, thread, ATTN_SCORES, begun_ns); /* its values too: one pass over the keys */
         }
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < heads * plan->rows; ++n) {
-            const int64_t at = n / plan->rows;
+            const int64_t at = n / plan->rows, begun_ns = attn_profile_now(profile);
             const struct decode_head head = {problem, operands, plan, at / problem->key_heads, at % problem->key_heads};
             decode_merge(&head, n % plan->rows, partials + at * plan->splits * split_floats);
+            attn_profile_spent(profile, thread, ATTN_MERGING, begun_ns);
         }
     }
 }

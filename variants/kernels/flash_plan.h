@@ -114,6 +114,7 @@ struct flash_call {
     const struct attn_operands *operands;
     struct flash_plan plan;
     char *workspace;
+    const struct attn_profile *profile;
 };
 
 static inline float *flash_packed_panel(const struct flash_call *call, int64_t b, int64_t key_head, int64_t panel) {

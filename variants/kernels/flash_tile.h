@@ -192,6 +192,8 @@ static const struct flash_engine flash_panels = {PANEL_ROWS, flash_tile_begin, f
 VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct flash_call *call,
                              const struct flash_task *task, int thread) {
     const struct flash_plan *const plan = &call->plan;
+    const struct attn_profile *const profile = call->profile;
+    int64_t now_ns = attn_profile_now(profile);
     const struct flash_tile tile = flash_tile_of(call, task, thread);
     const int64_t left = plan->rows - task->first_row;
     const int64_t count = flash_round_up(left < plan->tile_rows ? left : plan->tile_rows, engine->group_rows);
@@ -203,17 +205,21 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
             first = tile.rows[r].key_begin < first ? tile.rows[r].key_begin : first;
             last = tile.rows[r].key_end > last ? tile.rows[r].key_end : last;
         }
+    now_ns = attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
     for (int64_t j = first - first % plan->block_keys; j < last; j += plan->block_keys) {
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
         struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
             spans[n] = engine->weights(&tile, r, j, block_last);
+        now_ns = attn_profile_spent(profile, thread, ATTN_SCORES, now_ns);
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
             if (spans[n].first < spans[n].last)
                 engine->values(&tile, r, j, spans[n]);
+        now_ns = attn_profile_spent(profile, thread, ATTN_VALUES, now_ns);
     }
     flash_tile_end(&tile, task->first_row, count);
+    attn_profile_spent(profile, thread, ATTN_MERGING, now_ns);
 }
 
 #endif
