@@ -226,7 +226,7 @@ class Runs(Program):
         words = ("query_len=8", "head_dim=8", "--loop", "0.1 s")
         result = call(SABOTEURS, "time", "honest", *words)
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r"^\d+ calls in \S+ s, the fastest \S+ us$")
+        self.assertRegex(result.stdout, r"^\d+ calls, the fastest \S+ us$")
         result = call(SABOTEURS, "time", "zeros", *words)
         self.assertEqual(result.returncode, 4)
         self.assertIn("REJECTED", result.stderr)
