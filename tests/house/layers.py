@@ -28,7 +28,7 @@ def complaints(root: Path) -> list[str]:
         path = source.relative_to(root)
         places[source.name].append(str(path))
         layer = path.parts[1] if path.parts[0] == "core" else path.parts[0]
-        allowed = {"variants": {"contract", "kernels"}, "experiments": sees.get("study", set()) | {"study"}}.get(
+        allowed = {"variants": {"contract", "kernels"}, "experiments": sees.get("study", set()) | {"study", "studies"}}.get(
             layer, sees.get(layer, set())
         )
         for line, (kind, name) in ((m.string[: m.start(2)].count("\n") + 1, m.groups()) for m in
