@@ -26,7 +26,7 @@ struct polysemy {
     int64_t runs, runs_done; /* trainings */
     double *drawn;           /* [VOCABULARY][FEATURES] */
     float *table;            /* likewise */
-    float *logits;           /* [TESTED][SENSES] */
+    int64_t *choices;        /* [TESTED] */
     struct sentences batch, test;
 };
 
@@ -94,7 +94,8 @@ static enum attn_status train(struct polysemy *own, int arm, int64_t norm, int64
         ++since;
         if (status || (step * NOTES % own->steps >= NOTES && step < own->steps))
             continue;
-        status = classifier_accuracy(own->classifier, &own->test, own->logits, accuracy, error);
+        status = classifier_choose(own->classifier, &own->test, own->choices, NULL, error);
+        *accuracy = sentences_right(&own->test, own->choices);
         study_progress(run, ((double)own->runs_done + (double)step / (double)own->steps) / (double)own->runs,
                        "norm %d, draw %d, %s: loss %.3f, accuracy %.3f", (int)norm, (int)draw + 1, arms[arm],
                        losses / (double)since, *accuracy);
@@ -220,8 +221,8 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
                            .steps = study_setting_integer(run, "steps"),
                            .drawn = STUDY_ARRAY(run, VOCABULARY * FEATURES, double, error),
                            .table = STUDY_ARRAY(run, VOCABULARY * FEATURES, float, error),
-                           .logits = STUDY_ARRAY(run, TESTED * SENSES, float, error)};
-    if (!own.drawn || !own.table || !own.logits || !reserve(&own, &own.batch, BATCH, error) ||
+                           .choices = STUDY_ARRAY(run, TESTED, int64_t, error)};
+    if (!own.drawn || !own.table || !own.choices || !reserve(&own, &own.batch, BATCH, error) ||
         !reserve(&own, &own.test, TESTED, error))
         return ATTN_NO_MEMORY;
     while (!study_setting_is(run, "scale", layer_scale_name(own.scale)))

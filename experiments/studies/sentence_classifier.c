@@ -187,8 +187,16 @@ static enum attn_status answer(struct classifier *own, int64_t count, const int6
     return status;
 }
 
-enum attn_status classifier_read(struct classifier *classifier, const struct sentences *sentences, float *logits,
-                                 float *answers, struct attn_error *error) {
+static int64_t greatest(const float *logits, int64_t classes) {
+    int64_t most = 0;
+    for (int64_t c = 1; c < classes; ++c)
+        if (logits[c] > logits[most])
+            most = c;
+    return most;
+}
+
+enum attn_status classifier_choose(struct classifier *classifier, const struct sentences *sentences, int64_t *choices,
+                                   float *answers, struct attn_error *error) {
     const struct classifier_sizes *const sizes = &classifier->sizes;
     map_vocabulary(classifier);
     for (int64_t begin = 0; begin < sentences->count; begin += sizes->batch) {
@@ -197,28 +205,19 @@ enum attn_status classifier_read(struct classifier *classifier, const struct sen
             answer(classifier, count, sentences->ids + begin * sizes->words, sentences->asked + begin, error);
         if (status)
             return status;
-        for (int64_t n = 0; n < count * sizes->classes; ++n)
-            logits[begin * sizes->classes + n] = classifier->logits[n];
+        for (int64_t n = 0; n < count; ++n)
+            choices[begin + n] = greatest(classifier->logits + n * sizes->classes, sizes->classes);
         for (int64_t n = 0; answers && n < count * sizes->features; ++n)
             answers[begin * sizes->features + n] = classifier->answers[n];
     }
     return ATTN_OK;
 }
 
-enum attn_status classifier_accuracy(struct classifier *classifier, const struct sentences *sentences, float *logits,
-                                     double *accuracy, struct attn_error *error) {
-    const int64_t classes = classifier->sizes.classes;
-    const enum attn_status status = classifier_read(classifier, sentences, logits, NULL, error);
+double sentences_right(const struct sentences *sentences, const int64_t *choices) {
     int64_t right = 0;
-    for (int64_t n = 0; !status && n < sentences->count; ++n) {
-        int64_t most = 0;
-        for (int64_t c = 1; c < classes; ++c)
-            if (logits[n * classes + c] > logits[n * classes + most])
-                most = c;
-        right += most == sentences->labels[n];
-    }
-    *accuracy = (double)right / (double)sentences->count;
-    return status;
+    for (int64_t n = 0; n < sentences->count; ++n)
+        right += choices[n] == sentences->labels[n];
+    return (double)right / (double)sentences->count;
 }
 
 /* ---- backward ---- */

@@ -53,12 +53,12 @@ void classifier_begin(struct classifier *classifier, enum classifier_kind kind, 
 enum attn_status classifier_learn(struct classifier *classifier, const struct sentences *sentences, double rate,
                                   double *loss, struct attn_error *error);
 
-/* Logits [count][classes], and answers [count][features] of the attention when wanted (NULL: not). */
-enum attn_status classifier_read(struct classifier *classifier, const struct sentences *sentences, float *logits,
-                                 float *answers, struct attn_error *error);
+/* The class of every sentence's greatest logit, the first of equals; and what the read-out saw, `answers`
+ * [count][features], when wanted (NULL: not). */
+enum attn_status classifier_choose(struct classifier *classifier, const struct sentences *sentences, int64_t *choices,
+                                   float *answers, struct attn_error *error);
 
-/* The share of sentences whose greatest logit, the first of equals, is their label. Writes logits as above. */
-enum attn_status classifier_accuracy(struct classifier *classifier, const struct sentences *sentences, float *logits,
-                                     double *accuracy, struct attn_error *error);
+/* The share of sentences whose choice is their label. */
+double sentences_right(const struct sentences *sentences, const int64_t *choices);
 
 #endif
