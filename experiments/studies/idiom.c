@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "studies/sentence_classifier.h"
+#include "sentence_classifier.h"
 
 enum { VERBS = 4, NOUNS = 4, IDIOMS = 2, WORDS = 3, ARTICLE = VERBS + NOUNS, VOCABULARY = ARTICLE + 1 };
 enum { MEANINGS_AT = VOCABULARY, FEATURES = 16, PHRASES = VERBS * NOUNS, MEANINGS = NOUNS + IDIOMS, DRAWS = 6 };

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "studies/sentence_classifier.h"
+#include "sentence_classifier.h"
 #include "study/sample.h"
 
 enum { FEATURES = 32, WORDS = 16, VOCABULARY = 64, CUES = 4, SENSES = 2, BATCH = 64, TESTED = 2048, NOTES = 16 };

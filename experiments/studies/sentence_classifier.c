@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "studies/sentence_classifier.h"
+#include "sentence_classifier.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +12,7 @@ const char *const classifier_start_names[] = {"identity", "random", "xavier"};
 
 /* Queries, keys and values: of the vocabulary, of the sentences at hand, and slopes of both. */
 struct sides {
-    float *query, *key, *value;
+    layer_real *query, *key, *value;
 };
 
 struct classifier {
@@ -22,17 +22,18 @@ struct classifier {
     struct layer_attention attention;
     struct layer_compute compute;
     struct layer_embedding words;
-    float *parameters, *gradient;
+    layer_real *parameters, *gradient;
     int64_t parameter_count;
     struct layer_linear maps[3], map_slopes[3], readout, readout_slopes; /* maps: query, key, value */
     struct sides mapped, mapped_slopes;                                  /* [vocabulary][features] each */
     struct sides seen;             /* what sentences are looked up in: mapped, or the words themselves */
     struct sides rows, row_slopes; /* query [batch][features], the others [batch][words][features] */
-    float *answers, *answer_slopes, *lse, *logits;
+    layer_real *answers, *answer_slopes, *logits;
+    float *lse;
     double *drawn; /* [features][features] */
 };
 
-static int64_t place_linear(struct layer_linear *linear, int64_t in, int64_t out, bool bias, float *at) {
+static int64_t place_linear(struct layer_linear *linear, int64_t in, int64_t out, bool bias, layer_real *at) {
     *linear = (struct layer_linear){.in_features = in, .out_features = out, .weight = at};
     linear->bias = bias ? at + in * out : NULL;
     return in * out + (bias ? out : 0);
@@ -40,7 +41,7 @@ static int64_t place_linear(struct layer_linear *linear, int64_t in, int64_t out
 
 /* Maps, then the read-out, one after the other. */
 static void place_parameters(const struct classifier_sizes *sizes, struct layer_linear maps[3],
-                             struct layer_linear *readout, float *at) {
+                             struct layer_linear *readout, layer_real *at) {
     for (int n = 0; n < 3; ++n)
         at += place_linear(&maps[n], sizes->features, sizes->features, false, at);
     place_linear(readout, sizes->features, sizes->classes, true, at);
@@ -48,22 +49,22 @@ static void place_parameters(const struct classifier_sizes *sizes, struct layer_
 
 static bool reserve_sides(struct study_run *run, int64_t queries, int64_t keys, int64_t features, struct sides *sides,
                           struct attn_error *error) {
-    sides->query = STUDY_ARRAY(run, queries * features, float, error);
-    sides->key = STUDY_ARRAY(run, keys * features, float, error);
-    sides->value = STUDY_ARRAY(run, keys * features, float, error);
+    sides->query = STUDY_ARRAY(run, queries * features, layer_real, error);
+    sides->key = STUDY_ARRAY(run, keys * features, layer_real, error);
+    sides->value = STUDY_ARRAY(run, keys * features, layer_real, error);
     return sides->query && sides->key && sides->value;
 }
 
 static bool reserve(struct study_run *run, struct classifier *made, struct attn_error *error) {
     const int64_t features = made->sizes.features, batch = made->sizes.batch, words = made->sizes.words;
     const int64_t known = made->sizes.vocabulary;
-    made->parameters = STUDY_ARRAY(run, made->parameter_count, float, error);
-    made->gradient = STUDY_ARRAY(run, made->parameter_count, float, error);
+    made->parameters = STUDY_ARRAY(run, made->parameter_count, layer_real, error);
+    made->gradient = STUDY_ARRAY(run, made->parameter_count, layer_real, error);
     made->drawn = STUDY_ARRAY(run, features * features, double, error);
-    made->answers = STUDY_ARRAY(run, batch * features, float, error);
-    made->answer_slopes = STUDY_ARRAY(run, batch * features, float, error);
+    made->answers = STUDY_ARRAY(run, batch * features, layer_real, error);
+    made->answer_slopes = STUDY_ARRAY(run, batch * features, layer_real, error);
     made->lse = STUDY_ARRAY(run, batch, float, error);
-    made->logits = STUDY_ARRAY(run, batch * made->sizes.classes, float, error);
+    made->logits = STUDY_ARRAY(run, batch * made->sizes.classes, layer_real, error);
     return made->parameters && made->gradient && made->drawn && made->answers && made->answer_slopes && made->lse &&
            made->logits && reserve_sides(run, known, known, features, &made->mapped, error) &&
            reserve_sides(run, known, known, features, &made->mapped_slopes, error) &&
@@ -73,7 +74,7 @@ static bool reserve(struct study_run *run, struct classifier *made, struct attn_
 
 /* One map [features][features]. `drawn` is scratch of its size. */
 static void start_map(enum classifier_start start, uint64_t seed, uint64_t stream, int64_t features, double *drawn,
-                      float *map) {
+                      layer_real *map) {
     const int64_t count = features * features;
     const double width = sqrt(6.0 / (double)(features + features));
     if (start == CLASSIFIER_RANDOM)
@@ -83,7 +84,7 @@ static void start_map(enum classifier_start start, uint64_t seed, uint64_t strea
             drawn[n] = n / features == n % features;
         else if (start == CLASSIFIER_XAVIER)
             drawn[n] = width * (2 * study_uniform(seed, stream, (uint64_t)n) - 1);
-        map[n] = (float)drawn[n];
+        map[n] = (layer_real)drawn[n];
     }
 }
 
@@ -107,9 +108,9 @@ struct classifier *classifier_create(struct study_run *run, const struct classif
 }
 
 void classifier_begin(struct classifier *classifier, enum classifier_kind kind, enum classifier_start start,
-                      uint64_t seed, uint64_t stream, float scale, const float *table) {
+                      uint64_t seed, uint64_t stream, float scale, const layer_real *table) {
     struct classifier *const own = classifier;
-    float *const words = (float *)(uintptr_t)table; /* an embedding has no const; nothing writes to it */
+    layer_real *const words = (layer_real *)(uintptr_t)table; /* an embedding has no const; nothing writes to it */
     own->kind = kind;
     own->scale = scale;
     own->words = (struct layer_embedding){own->sizes.vocabulary, own->sizes.features, words};
@@ -135,30 +136,30 @@ static enum attn_status state(const struct classifier *own, int64_t count, enum 
                                      .type = ATTN_F32,
                                      .direction = direction};
     *operands = (struct attn_operands){
-        .q = attn_tensor_dense(own->rows.query, ATTN_F32, count, 1, 1, features),
-        .k = attn_tensor_dense(own->rows.key, ATTN_F32, count, 1, words, features),
-        .v = attn_tensor_dense(own->rows.value, ATTN_F32, count, 1, words, features),
-        .out = attn_tensor_dense(own->answers, ATTN_F32, count, 1, 1, features),
+        .q = attn_tensor_dense(own->rows.query, LAYER_TYPE, count, 1, 1, features),
+        .k = attn_tensor_dense(own->rows.key, LAYER_TYPE, count, 1, words, features),
+        .v = attn_tensor_dense(own->rows.value, LAYER_TYPE, count, 1, words, features),
+        .out = attn_tensor_dense(own->answers, LAYER_TYPE, count, 1, 1, features),
         .lse = attn_tensor_dense(own->lse, ATTN_F32, count, 1, 1, 1),
     };
     if (direction == ATTN_BACKWARD) {
-        operands->dout = attn_tensor_dense(own->answer_slopes, ATTN_F32, count, 1, 1, features);
-        operands->dq = attn_tensor_dense(own->row_slopes.query, ATTN_F32, count, 1, 1, features);
-        operands->dk = attn_tensor_dense(own->row_slopes.key, ATTN_F32, count, 1, words, features);
-        operands->dv = attn_tensor_dense(own->row_slopes.value, ATTN_F32, count, 1, words, features);
+        operands->dout = attn_tensor_dense(own->answer_slopes, LAYER_TYPE, count, 1, 1, features);
+        operands->dq = attn_tensor_dense(own->row_slopes.query, LAYER_TYPE, count, 1, 1, features);
+        operands->dk = attn_tensor_dense(own->row_slopes.key, LAYER_TYPE, count, 1, words, features);
+        operands->dv = attn_tensor_dense(own->row_slopes.value, LAYER_TYPE, count, 1, words, features);
     }
     return attn_problem_build(problem, error);
 }
 
-static enum attn_status look_up(const struct classifier *own, float *table, int64_t count, const int64_t *ids,
-                                float *rows, struct attn_error *error) {
+static enum attn_status look_up(const struct classifier *own, layer_real *table, int64_t count, const int64_t *ids,
+                                layer_real *rows, struct attn_error *error) {
     const struct layer_embedding side = {own->sizes.vocabulary, own->sizes.features, table};
     return layer_embedding_forward(&side, count, ids, rows, error);
 }
 
 /* Maps the vocabulary as the maps are now. */
 static void map_vocabulary(struct classifier *own) {
-    float *const to[] = {own->mapped.query, own->mapped.key, own->mapped.value};
+    layer_real *const to[] = {own->mapped.query, own->mapped.key, own->mapped.value};
     for (int n = 0; n < 3 && own->kind == CLASSIFIER_LEARNED; ++n)
         layer_linear_forward(&own->maps[n], &own->compute, own->sizes.vocabulary, own->words.table, to[n]);
 }
@@ -187,7 +188,7 @@ static enum attn_status answer(struct classifier *own, int64_t count, const int6
     return status;
 }
 
-static int64_t greatest(const float *logits, int64_t classes) {
+static int64_t greatest(const layer_real *logits, int64_t classes) {
     int64_t most = 0;
     for (int64_t c = 1; c < classes; ++c)
         if (logits[c] > logits[most])
@@ -196,7 +197,7 @@ static int64_t greatest(const float *logits, int64_t classes) {
 }
 
 enum attn_status classifier_choose(struct classifier *classifier, const struct sentences *sentences, int64_t *choices,
-                                   float *answers, struct attn_error *error) {
+                                   layer_real *answers, struct attn_error *error) {
     const struct classifier_sizes *const sizes = &classifier->sizes;
     map_vocabulary(classifier);
     for (int64_t begin = 0; begin < sentences->count; begin += sizes->batch) {
@@ -222,8 +223,8 @@ double sentences_right(const struct sentences *sentences, const int64_t *choices
 
 /* ---- backward ---- */
 
-static void add_up(const struct classifier *own, int64_t count, const int64_t *ids, const float *row_slopes,
-                   float *table_slopes) {
+static void add_up(const struct classifier *own, int64_t count, const int64_t *ids, const layer_real *row_slopes,
+                   layer_real *table_slopes) {
     const struct layer_embedding side = {own->sizes.vocabulary, own->sizes.features, table_slopes};
     memset(table_slopes, 0, (size_t)(side.entries * side.features) * sizeof *table_slopes);
     layer_embedding_backward(count, ids, row_slopes, &side);
@@ -243,7 +244,7 @@ static enum attn_status differentiate_maps(struct classifier *own, const struct 
     add_up(own, count, sentences->asked, own->row_slopes.query, own->mapped_slopes.query);
     add_up(own, all, sentences->ids, own->row_slopes.key, own->mapped_slopes.key);
     add_up(own, all, sentences->ids, own->row_slopes.value, own->mapped_slopes.value);
-    const float *const from[] = {own->mapped_slopes.query, own->mapped_slopes.key, own->mapped_slopes.value};
+    const layer_real *const from[] = {own->mapped_slopes.query, own->mapped_slopes.key, own->mapped_slopes.value};
     for (int n = 0; n < 3; ++n)
         layer_linear_backward(&own->maps[n], &own->compute, own->sizes.vocabulary, own->words.table, from[n], NULL,
                               false, &own->map_slopes[n]);

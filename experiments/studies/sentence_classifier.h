@@ -10,6 +10,11 @@
 #include "layer/linear.h"
 #include "study/study.h"
 
+#define classifier_create LAYER_NAME(classifier_create)
+#define classifier_begin  LAYER_NAME(classifier_begin)
+#define classifier_learn  LAYER_NAME(classifier_learn)
+#define classifier_choose LAYER_NAME(classifier_choose)
+
 enum classifier_kind {
     CLASSIFIER_STATIC,     /* the read-out sees the word's own vector */
     CLASSIFIER_WEIGHTLESS, /* softmax(scale x X^T) X */
@@ -46,7 +51,7 @@ struct classifier *classifier_create(struct study_run *run, const struct classif
 /* Begins anew with these word vectors, `table` [vocabulary][features], borrowed: maps at `start`, drawn from three
  * streams of the seed from `stream` on, the read-out at zero. `scale` of the scores, not 0. */
 void classifier_begin(struct classifier *classifier, enum classifier_kind kind, enum classifier_start start,
-                      uint64_t seed, uint64_t stream, float scale, const float *table);
+                      uint64_t seed, uint64_t stream, float scale, const layer_real *table);
 
 /* A step of descent at `rate` on at most `batch` sentences; `loss`: their mean before it, nats. Errors are the
  * attention's. */
@@ -56,7 +61,7 @@ enum attn_status classifier_learn(struct classifier *classifier, const struct se
 /* The class of every sentence's greatest logit, the first of equals; and what the read-out saw, `answers`
  * [count][features], when wanted (NULL: not). */
 enum attn_status classifier_choose(struct classifier *classifier, const struct sentences *sentences, int64_t *choices,
-                                   float *answers, struct attn_error *error);
+                                   layer_real *answers, struct attn_error *error);
 
 /* The share of sentences whose choice is their label. */
 double sentences_right(const struct sentences *sentences, const int64_t *choices);
