@@ -95,10 +95,11 @@ static enum attn_status measure_nearest(struct idiom *own, double *idioms, struc
                 nearest = c;
         own->meant[n] = nearest >= MEANINGS_AT ? NOUNS + nearest - MEANINGS_AT : nearest - VERBS;
     }
-    const struct study_place bar = STUDY_BAR("weightless, nearest word");
     *idioms = share_right(own, true);
-    study_expect(own->run, "C29", "accuracy on idioms", bar, *idioms, 0, 0);
-    study_expect(own->run, "C29", "accuracy on literal phrases", bar, share_right(own, false), 1, 1);
+    study_expect(own->run, "C29", "accuracy on the meaning", STUDY_BAR("idioms, weightless, nearest word"), *idioms, 0,
+                 0);
+    study_expect(own->run, "C29", "accuracy on the meaning", STUDY_BAR("literal, weightless, nearest word"),
+                 share_right(own, false), 1, 1);
     return ATTN_OK;
 }
 
@@ -135,14 +136,16 @@ static enum attn_status measure_trained(struct idiom *own, enum classifier_kind 
 
 static void judge(struct study_run *run, const char *who, const struct outcome *outcome, double crossing_low,
                   double crossing_high) {
-    char one[64], two[64];
+    char idioms[64], literal[64], one[64], two[64];
+    snprintf(idioms, sizeof idioms, "idioms, %s", who);
+    snprintf(literal, sizeof literal, "literal, %s", who);
     snprintf(one, sizeof one, "one idiom, %s", who);
     snprintf(two, sizeof two, "two that cross, %s", who);
-    study_expect(run, "C29", "accuracy on idioms", STUDY_BAR(who), outcome->idioms, 1, 1);
-    study_expect(run, "C29", "accuracy on literal phrases", STUDY_BAR(who), outcome->literal, 1, 1);
-    study_expect(run, "C29", "accuracy on whether it is literal, least of draws", STUDY_BAR(one), outcome->one, 1, 1);
-    study_expect(run, "C29", "accuracy on whether it is literal, best of draws", STUDY_BAR(two), outcome->best_of_two,
-                 crossing_low, crossing_high);
+    study_expect(run, "C29", "accuracy on the meaning", STUDY_BAR(idioms), outcome->idioms, 1, 1);
+    study_expect(run, "C29", "accuracy on the meaning", STUDY_BAR(literal), outcome->literal, 1, 1);
+    study_expect(run, "C29", "accuracy on whether it is literal", STUDY_BAR(one), outcome->one, 1, 1);
+    study_expect(run, "C29", "accuracy on whether it is literal", STUDY_BAR(two), outcome->best_of_two, crossing_low,
+                 crossing_high);
 }
 
 static enum attn_status run(struct study_run *run, struct attn_error *error) {

@@ -138,20 +138,18 @@ static enum attn_status measure(struct keyed *keyed, const struct layer_attentio
  * are met within a factor of 2, as sizes of single errors are known no better. */
 static void expect(struct study_run *run, int64_t keys, const double errors[ORDERS],
                    const struct theory theories[ORDERS]) {
+    static const char *const name = "error of the answer / u";
     for (int order = 0; order < ORDERS; ++order) {
         const struct study_place at = STUDY_AT(orders[order], "keys", (double)keys);
         const struct theory *const theory = &theories[order];
-        double low = 0, high = theory->worst;
-        if (order == ASCENDING) {
-            low = theory->random / 2;
-            high = 2 * theory->random;
-        } else if (order == DESCENDING && keys >= ABSORBING) {
-            low = theory->absorbed / 2;
-            high = 2 * theory->absorbed;
-        }
-        study_expect(run, "L3", "error of the answer / u", at, errors[order], low, high);
-        study_record(run, "L3", "error of the answer / u if roundings were independent", at, theory->random);
-        study_record(run, "L3", "running error bound / u", at, theory->worst);
+        if (order == ASCENDING)
+            study_expect(run, "L3", name, at, errors[order], theory->random / 2, 2 * theory->random);
+        else if (order == DESCENDING && keys >= ABSORBING)
+            study_expect(run, "L3", name, at, errors[order], theory->absorbed / 2, 2 * theory->absorbed);
+        else
+            study_record(run, "L3", name, at, errors[order]);
+        study_record(run, "L3", "error / u if roundings were independent", at, theory->random);
+        study_expect(run, "L3", "error / running error bound", at, errors[order] / theory->worst, 0, 1);
     }
 }
 

@@ -13,7 +13,7 @@
 #define norm_network_forward  LAYER_NAME(norm_network_forward)
 #define norm_network_backward LAYER_NAME(norm_network_backward)
 
-enum network_norm { NETWORK_NO_NORM, NETWORK_LAYER_NORM, NETWORK_BATCH_NORM, NETWORK_NORM_COUNT };
+enum network_norm { NETWORK_NO_NORM, NETWORK_LAYER_NORM, NETWORK_BATCH_NORM };
 
 enum { NETWORK_BLOCKS = 4 };
 

@@ -14,8 +14,18 @@
 enum { FEATURES = 16, HIDDEN = 32, CLASSES = 4, CLUSTERS = 16, MOST_ROWS = 64, PROBED = 8, WINDOW = 512 };
 enum { CENTRES, ITEMS, PROBES, OTHERS, WEIGHTS };
 
-static const char *const norms[] = {"none", "layer norm", "batch norm"};
-static const char *const places[] = {"post-norm", "pre-norm"};
+enum { NONE, LAYER_POST, LAYER_PRE, BATCH_POST, BATCH_PRE, ARMS };
+static const struct arm {
+    const char *name;
+    enum network_norm norm;
+    enum layer_norm_place place;
+} arms[ARMS] = {
+    [NONE] = {"none", NETWORK_NO_NORM, LAYER_POST_NORM},
+    [LAYER_POST] = {"layer norm, post", NETWORK_LAYER_NORM, LAYER_POST_NORM},
+    [LAYER_PRE] = {"layer norm, pre", NETWORK_LAYER_NORM, LAYER_PRE_NORM},
+    [BATCH_POST] = {"batch norm, post", NETWORK_BATCH_NORM, LAYER_POST_NORM},
+    [BATCH_PRE] = {"batch norm, pre", NETWORK_BATCH_NORM, LAYER_PRE_NORM},
+};
 static const int64_t batches[] = {1, 2, 8, 64};
 static const double rates[] = {0.01, 0.03, 0.1, 0.3};
 enum { BATCHES = 4, RATES = 4, USUAL_BATCH = 8 };
@@ -60,7 +70,7 @@ static enum attn_status learn_from(struct norm_training *own, int64_t rows, cons
 /* ---- what holds by definition ---- */
 
 /* How far the first item's logits move when the other items of its batch are drawn anew, or are padding. */
-static void judge_mates(struct norm_training *own, enum network_norm norm, enum layer_norm_place place) {
+static void judge_mates(struct norm_training *own, const struct arm *arm) {
     struct study_run *const run = own->run;
     double alone[CLASSES], change[2];
     draw_items(own, PROBES, 0, PROBED);
@@ -76,29 +86,26 @@ static void judge_mates(struct norm_training *own, enum network_norm norm, enum 
         norm_network_forward(&own->network, PROBED, own->x);
         change[padded] = study_largest_difference(CLASSES, own->network.logits, alone);
     }
-    char bar[2][64];
-    snprintf(bar[0], sizeof bar[0], "%s, %s, other items", norms[norm], places[place]);
-    snprintf(bar[1], sizeof bar[1], "%s, %s, padding", norms[norm], places[place]);
-    for (int padded = 0; padded < 2; ++padded)
-        if (norm == NETWORK_BATCH_NORM)
-            study_record(run, "C23", "change of an item's logits with its batch", STUDY_BAR(bar[padded]),
-                         change[padded]);
+    static const char *const mates[] = {"other items", "padding"};
+    for (int padded = 0; padded < 2; ++padded) {
+        char bar[64];
+        snprintf(bar, sizeof bar, "%s, %s", arm->name, mates[padded]);
+        if (arm->norm == NETWORK_BATCH_NORM)
+            study_record(run, "C23", "change of an item's logits with its batch", STUDY_BAR(bar), change[padded]);
         else
-            study_expect(run, "C23", "change of an item's logits with its batch", STUDY_BAR(bar[padded]),
-                         change[padded], 0, 0);
+            study_expect(run, "C23", "change of an item's logits with its batch", STUDY_BAR(bar), change[padded], 0, 0);
+    }
 }
 
 /* The gradient of a batch against the mean of its items' own, and against a central difference along itself: of step
  * 1e-5 that errs by some 1e-10 of the loss (its square; the loss' rounding by it). */
-static enum attn_status judge_gradient(struct norm_training *own, enum network_norm norm, enum layer_norm_place place,
-                                       struct attn_error *error) {
+static enum attn_status judge_gradient(struct norm_training *own, const struct arm *arm, struct attn_error *error) {
     const struct norm_network *const network = &own->network;
     const int64_t count = network->parameter_count;
     const double step = 1e-5;
     double loss[2], ignored;
     enum attn_status status = ATTN_OK;
-    char bar[64];
-    snprintf(bar, sizeof bar, "%s, %s", norms[norm], places[place]);
+    const struct study_place bar = STUDY_BAR(arm->name);
     draw_items(own, PROBES, 0, PROBED);
     for (int64_t n = 0; n < PROBED && !status; ++n)
         status = learn_from(own, 1, own->x + n * FEATURES, own->labels + n, &ignored, error);
@@ -117,21 +124,20 @@ static enum attn_status judge_gradient(struct norm_training *own, enum network_n
     }
     if (status)
         return status;
-    study_expect(own->run, "C23", "gradient against a central difference, relative", STUDY_BAR(bar),
+    study_expect(own->run, "C23", "gradient against a central difference, relative", bar,
                  fabs((loss[0] - loss[1]) / (2 * step) / length - 1), 0, 1e-7);
     for (int64_t n = 0; n < count; ++n)
         own->mean_gradient[n] -= network->gradient[n];
     const double apart = study_norm(count, own->mean_gradient) / length;
-    if (norm == NETWORK_BATCH_NORM)
-        study_record(own->run, "C23", "gradient of a batch against the mean of its items'", STUDY_BAR(bar), apart);
+    if (arm->norm == NETWORK_BATCH_NORM)
+        study_record(own->run, "C23", "gradient of a batch against the mean of its items'", bar, apart);
     else /* sums of at most 100 products, in another order, through 12 layers */
-        study_expect(own->run, "C23", "gradient of a batch against the mean of its items'", STUDY_BAR(bar), apart, 0,
-                     1e-12);
+        study_expect(own->run, "C23", "gradient of a batch against the mean of its items'", bar, apart, 0, 1e-12);
     return ATTN_OK;
 }
 
 /* A batch of one item: do its logits know which, and does its loss reach back to it? */
-static enum attn_status judge_one(struct norm_training *own, enum layer_norm_place place, struct attn_error *error) {
+static enum attn_status judge_one(struct norm_training *own, const struct arm *arm, struct attn_error *error) {
     double before[CLASSES], loss;
     draw_items(own, PROBES, 0, 2);
     norm_network_forward(&own->network, 1, own->x + FEATURES);
@@ -139,26 +145,24 @@ static enum attn_status judge_one(struct norm_training *own, enum layer_norm_pla
     const enum attn_status status = learn_from(own, 1, own->x, own->labels, &loss, error);
     if (status)
         return status;
-    study_expect(own->run, "C23", "batch norm of one item: change of its logits with the item",
-                 STUDY_BAR(places[place]), study_largest_difference(CLASSES, own->network.logits, before), 0, 0);
-    study_expect(own->run, "C23", "batch norm of one item: gradient of the item", STUDY_BAR(places[place]),
+    study_expect(own->run, "C23", "batch norm of one item: change of its logits with the item", STUDY_BAR(arm->name),
+                 study_largest_difference(CLASSES, own->network.logits, before), 0, 0);
+    study_expect(own->run, "C23", "batch norm of one item: gradient of the item", STUDY_BAR(arm->name),
                  study_norm(FEATURES, own->network.dz), 0, 0);
     return ATTN_OK;
 }
 
 static enum attn_status judge_definitions(struct norm_training *own, struct attn_error *error) {
     enum attn_status status = ATTN_OK;
-    for (int norm = 0; norm < NETWORK_NORM_COUNT && !status; ++norm)
-        for (int place = 0; place < (norm == NETWORK_NO_NORM ? 1 : 2) && !status; ++place) {
-            norm_network_begin(&own->network, (enum network_norm)norm, (enum layer_norm_place)place,
-                               study_seed(own->run), WEIGHTS, own->drawn);
-            judge_mates(own, (enum network_norm)norm, (enum layer_norm_place)place);
-            if (norm == NETWORK_BATCH_NORM)
-                status = judge_one(own, (enum layer_norm_place)place, error);
-            memset(own->network.gradient, 0, (size_t)own->network.parameter_count * sizeof *own->network.gradient);
-            if (!status)
-                status = judge_gradient(own, (enum network_norm)norm, (enum layer_norm_place)place, error);
-        }
+    for (const struct arm *arm = arms; arm < arms + ARMS && !status; ++arm) {
+        norm_network_begin(&own->network, arm->norm, arm->place, study_seed(own->run), WEIGHTS, own->drawn);
+        judge_mates(own, arm);
+        if (arm->norm == NETWORK_BATCH_NORM)
+            status = judge_one(own, arm, error);
+        memset(own->network.gradient, 0, (size_t)own->network.parameter_count * sizeof *own->network.gradient);
+        if (!status)
+            status = judge_gradient(own, arm, error);
+    }
     return status;
 }
 
@@ -170,14 +174,13 @@ struct course {
     double variation;      /* of the gradient's norm over steps: standard deviation / mean */
 };
 
-static enum attn_status train(struct norm_training *own, enum network_norm norm, enum layer_norm_place place,
-                              int64_t batch, double rate, const char *curve, struct course *course,
-                              struct attn_error *error) {
+static enum attn_status train(struct norm_training *own, const struct arm *arm, int64_t batch, double rate,
+                              const char *curve, struct course *course, struct attn_error *error) {
     struct norm_network *const network = &own->network;
     enum attn_status status = ATTN_OK;
     double sum = 0, window = 0, norm_sum = 0, norm_squares = 0;
     *course = (struct course){.items_to_learn = NAN};
-    norm_network_begin(network, norm, place, study_seed(own->run), WEIGHTS, own->drawn);
+    norm_network_begin(network, arm->norm, arm->place, study_seed(own->run), WEIGHTS, own->drawn);
     for (int64_t seen = 0; seen < own->items && !status; seen += batch) {
         double loss;
         draw_items(own, ITEMS, seen, batch);
@@ -191,7 +194,7 @@ static enum attn_status train(struct norm_training *own, enum network_norm norm,
         if (status || (seen + batch) % WINDOW != 0)
             continue;
         if (curve)
-            study_record(own->run, "C23", curve, STUDY_AT(norms[norm], "items", (double)(seen + batch)), window);
+            study_record(own->run, "C23", curve, STUDY_AT(arm->name, "items", (double)(seen + batch)), window);
         if (isnan(course->items_to_learn) && window < LEARNED)
             course->items_to_learn = (double)(seen + batch);
         course->last = window;
@@ -202,48 +205,39 @@ static enum attn_status train(struct norm_training *own, enum network_norm norm,
     const double steps = (double)(own->items / batch), mean = norm_sum / steps;
     course->mean = sum / (double)own->items;
     course->variation = sqrt(norm_squares / steps - mean * mean) / mean;
-    study_progress(own->run, (double)++own->done / own->trainings, "%s, %s, batch %d, rate %g: loss %.3f", norms[norm],
-                   places[place], (int)batch, rate, course->last);
+    study_progress(own->run, (double)++own->done / own->trainings, "%s, batch %d, rate %g: loss %.3f", arm->name,
+                   (int)batch, rate, course->last);
     return status;
 }
 
 /* Labels of later items cannot be guessed from earlier ones, so what does not see its item has at least ln 4 on
  * average; six standard deviations of a mean of losses that vary by less than 0.5. */
-static void judge_guess(struct norm_training *own, int place, const struct course *course) {
-    study_expect(own->run, "C23", "batch norm of one item: mean loss of training, nats", STUDY_BAR(places[place]),
+static void judge_guess(struct norm_training *own, const struct arm *arm, const struct course *course) {
+    study_expect(own->run, "C23", "batch norm of one item: mean loss of training, nats", STUDY_BAR(arm->name),
                  course->mean, log(CLASSES) - 6 * 0.5 / sqrt((double)own->items), INFINITY);
 }
 
-/* Quantities of one place, against the batch and against the rate. */
-static enum attn_status sweep(struct norm_training *own, int place, struct course courses[NETWORK_NORM_COUNT][BATCHES],
+/* Over batches at the usual rate, then over rates at the usual batch. */
+static enum attn_status sweep(struct norm_training *own, const struct arm *arm, struct course courses[BATCHES],
                               struct attn_error *error) {
-    char curve[96], learned[96], varied[96], last[96];
-    snprintf(curve, sizeof curve, "loss, nats, at batch %d, %s", USUAL_BATCH, places[place]);
-    snprintf(learned, sizeof learned, "items until the loss is below %g nats, %s", LEARNED, places[place]);
-    snprintf(varied, sizeof varied, "variation of the gradient's norm over steps, %s", places[place]);
-    snprintf(last, sizeof last, "loss at the end, nats, at batch %d, %s", USUAL_BATCH, places[place]);
-    for (int norm = place; norm < NETWORK_NORM_COUNT; ++norm) { /* none has no place: it is trained once */
-        for (int n = 0; n < BATCHES; ++n) {
-            struct course *const course = &courses[norm][n];
-            const struct study_place at = STUDY_AT(norms[norm], "items in a batch", (double)batches[n]);
-            const enum attn_status status =
-                train(own, (enum network_norm)norm, (enum layer_norm_place)place, batches[n], USUAL_RATE,
-                      batches[n] == USUAL_BATCH ? curve : NULL, course, error);
-            if (status)
-                return status;
-            study_record(own->run, "C23", learned, at, course->items_to_learn);
-            study_record(own->run, "C23", varied, at, course->variation);
-            if (norm == NETWORK_BATCH_NORM && batches[n] == 1)
-                judge_guess(own, place, course);
-        }
-        for (int n = 0; n < RATES; ++n) {
-            struct course course;
-            const enum attn_status status = train(own, (enum network_norm)norm, (enum layer_norm_place)place,
-                                                  USUAL_BATCH, rates[n], NULL, &course, error);
-            if (status)
-                return status;
-            study_record(own->run, "C23", last, STUDY_AT(norms[norm], "rate", rates[n]), course.last);
-        }
+    for (int n = 0; n < BATCHES; ++n) {
+        const char *const curve = batches[n] == USUAL_BATCH ? "loss, nats, batch 8, rate 0.03" : NULL;
+        const struct study_place at = STUDY_AT(arm->name, "items in a batch", (double)batches[n]);
+        const enum attn_status status = train(own, arm, batches[n], USUAL_RATE, curve, &courses[n], error);
+        if (status)
+            return status;
+        study_record(own->run, "C23", "items until the loss is below 0.2 nats", at, courses[n].items_to_learn);
+        study_record(own->run, "C23", "gradient's norm, deviation / mean over steps", at, courses[n].variation);
+        if (arm->norm == NETWORK_BATCH_NORM && batches[n] == 1)
+            judge_guess(own, arm, &courses[n]);
+    }
+    for (int n = 0; n < RATES; ++n) {
+        struct course course;
+        const enum attn_status status = train(own, arm, USUAL_BATCH, rates[n], NULL, &course, error);
+        if (status)
+            return status;
+        study_record(own->run, "C23", "loss at the end, nats, batch 8", STUDY_AT(arm->name, "rate", rates[n]),
+                     course.last);
     }
     return ATTN_OK;
 }
@@ -256,13 +250,12 @@ static const char *items_text(const struct course *course, char text[32]) {
 }
 
 /* Supported when at every batch layer norm learns, and neither of the others does in fewer items. */
-static void conclude(struct study_run *run, struct course courses[NETWORK_NORM_COUNT][BATCHES]) {
+static void conclude(struct study_run *run, struct course courses[ARMS][BATCHES]) {
     char text[384] = "", numbers[3][32];
     bool best = true;
     for (int n = 0; n < BATCHES; ++n) {
-        const struct course *const layer = &courses[NETWORK_LAYER_NORM][n],
-                                   *const batch = &courses[NETWORK_BATCH_NORM][n],
-                                   *const none = &courses[NETWORK_NO_NORM][n];
+        const struct course *const layer = &courses[LAYER_POST][n], *const batch = &courses[BATCH_POST][n],
+                                   *const none = &courses[NONE][n];
         best = best && layer->items_to_learn <= fmin(INFINITY, fmin(batch->items_to_learn, none->items_to_learn));
         const size_t used = strlen(text);
         snprintf(text + used, sizeof text - used, "; batch %d: %s, %s, %s", (int)batches[n],
@@ -279,19 +272,19 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
         return ATTN_NO_MEMORY;
     own->run = run;
     own->items = (study_setting_integer(run, "items") + WINDOW - 1) / WINDOW * WINDOW;
-    own->trainings = (2 * NETWORK_NORM_COUNT - 1) * (BATCHES + RATES);
+    own->trainings = ARMS * (BATCHES + RATES);
     enum attn_status status = norm_network_create(run, &sizes, &own->network, error);
     own->mean_gradient = STUDY_ARRAY(run, own->network.parameter_count, double, error);
     if (status || !own->mean_gradient)
         return ATTN_NO_MEMORY;
     study_normals(study_seed(run), CENTRES, CLUSTERS * FEATURES, 1, own->centres);
-    struct course courses[2][NETWORK_NORM_COUNT][BATCHES];
+    struct course courses[ARMS][BATCHES];
     status = judge_definitions(own, error);
-    for (int place = 0; place < 2 && !status; ++place)
-        status = sweep(own, place, courses[place], error);
+    for (int arm = 0; arm < ARMS && !status; ++arm)
+        status = sweep(own, &arms[arm], courses[arm], error);
     if (status)
         return status;
-    conclude(run, courses[LAYER_POST_NORM]);
+    conclude(run, courses);
     return ATTN_OK;
 }
 

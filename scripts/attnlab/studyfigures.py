@@ -53,7 +53,7 @@ def _curves(axes: Axes, quantities: list[Quantity]) -> None:
             axes.vlines(band[0].at, low, high, color=colour, alpha=0.3, linewidth=6)
     if _wide([q.at for q in quantities], 20):
         axes.set_xscale("log")
-    if _wide([q.measured for q in quantities], 50):
+    if _wide([q.measured for q in quantities], 20):
         axes.set_yscale("log")
     axes.set_xlabel(quantities[0].axis)
     if len(_series(quantities)) > 1 or quantities[0].series:

@@ -12,7 +12,8 @@ from attnlab.tables import provenance
 SOURCES, FIGURES = "../../experiments/studies", "../figures"  # from results/tables/
 EXPLANATION = """\
 Law: HOLDS when every quantity that the law expects something of lies in its interval, DEPARTS when one does not,
-RECORDED when nothing was expected. Claim: whether the source's sentence is right. S0 to S4 are the five sources."""
+RECORDED when nothing was expected. Claim: whether the source's sentence is right. S0 to S4 are the five sources;
+what no source says is of the literature."""
 
 
 def _order(claim: str) -> tuple[str, int]:

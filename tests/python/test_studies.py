@@ -63,7 +63,7 @@ WRONG = {
     "misspelt": (["score_varianse"], "unknown study 'score_varianse'; did you mean 'score_variance'?"),
     "nothing": ([], "usage: attnbench study NAME|all"),
     "setting": (["score_variance", "--set", "a=b"], "score_variance has no settings; 'a' cannot be set"),
-    "settings": (["polysemy", "--set", "init=random,scael=root"], "polysemy has no setting 'scael'; did you mean 'scale'"),
+    "settings": (["polysemy", "--set", "init=random,scael=root"], "no setting 'scael'; did you mean 'scale'"),
     "all": (["all", "--set", "a=b"], "--set belongs to one study"),
     "seed": (["all", "--seed", "x"], "--seed x: it is a whole number from 0 on"),
     "threads": (["all", "--threads", "0"], "--threads 0: it is a whole number from 1 on"),
@@ -112,6 +112,22 @@ def test_tables():
         "1 claim in 1 study: 0 HOLDS, 1 DEPARTS, 0 RECORDED; 1 s",
     ):
         assert row in table, table
+
+
+def test_claims_are_in_the_order_of_their_numbers():
+    run = made([])
+    run.studies[0].claims[:] = [Claim(c, "HOLDS", "DEPENDS", "of 3") for c in ("L1", "C11", "C2")]
+    lines = studytables.markdown(run).splitlines()
+    assert [line.split()[1] for line in lines if line.startswith(("| C", "| L"))] == ["C2", "C11", "L1"]
+
+
+def test_several_settings_at_once(tmp_path):
+    call("study", "polysemy", "--set", "init=random,norm=1", "--set", "draws=1,steps=16", "-o", tmp_path / "run")
+    study = studies.read(tmp_path / "run").studies[0]
+    assert study.settings == "init=random,norm=1,draws=1,steps=16"
+    learned = [q for q in study.quantities if q.axis == "step" and q.series.startswith("learned")]
+    assert {q.series for q in learned} == {"learned from random"}
+    assert [q.at for q in learned if q.name == "loss, nats"] == list(range(1, 17))
 
 
 def test_figures(tmp_path):
