@@ -110,12 +110,14 @@ static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t 
     return highest;
 }
 
-/* Fused weights of AMX_BLOCK rows for whole panels; false, with nothing changed but the weights, when some score lies
- * too far above its row's reference. */
-static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, const uint16_t *panel, int64_t panels) {
+static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first,
+                             int64_t last) {
     enum { DOTS = AMX_BLOCK * AMX_BLOCK };
+    const uint16_t *const panel = amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + first) / AMX_BLOCK);
+    const int64_t panels = (last - first) / AMX_BLOCK;
     const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
     float *const dots = tile->scores;
+    uint16_t *const weights = amx_weights(tile, r) + first;
     vec sums[AMX_BLOCK];
     vec_bits highest = {0};
     for (int n = 0; n < AMX_BLOCK; ++n)
@@ -124,7 +126,7 @@ static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, c
     for (int64_t n = 0; n < panels; ++n) {
         if (n + 1 < panels) /* under way while this panel's exponentials are taken */
             amx_panel_scores(tile, r, panel + (n + 1) * elements, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
-        highest = amx_panel_weights(tile, r, dots + n % 2 * DOTS, amx_weights(tile, r) + n * AMX_BLOCK, sums, highest);
+        highest = amx_panel_weights(tile, r, dots + n % 2 * DOTS, weights + n * AMX_BLOCK, sums, highest);
     }
     const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
     if (vec_any(vec_bits_max(highest, limit) != limit))
@@ -134,39 +136,37 @@ static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, c
     return true;
 }
 
-/* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. */
-static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
-                                   uint16_t *weights) {
+/* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. Returns the factor by which
+ * the row moved to a new reference. */
+static inline float amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
+                                    uint16_t *weights) {
     const struct attn_row *const row = &tile->rows[r];
     const vec factor = vec_all(row->plain ? row->scale * EDGE_LOG2E : row->scale);
     for (int64_t n = 0; n < last - first; n += VEC_LANES)
         vec_store(dots + n, factor * vec_load(dots + n));
-    flash_row_weights(tile, r, first, last, dots);
+    const float moved = flash_row_weights(tile, r, first, last, dots);
     for (int64_t n = 0; n < last - first; n += VEC_LANES)
         vec_store_bf16(weights + n, vec_load(dots + n));
+    return moved;
 }
 
-/* Weights of AMX_BLOCK rows from `r` for the block [block_first, block_last). */
-static inline struct flash_span amx_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                                  int64_t block_last) {
-    struct flash_span span = flash_group_span(tile, r, AMX_BLOCK, AMX_BLOCK, block_first, block_last);
-    if (span.first >= span.last)
-        return span;
-    if (!span.cut && flash_group_fusible(tile, r, AMX_BLOCK) &&
-        amx_fused_weights(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, block_first / AMX_BLOCK),
-                          (block_last - block_first) / AMX_BLOCK))
-        return span;
-    span.first -= span.first % AMX_BLOCK;
-    span.last = flash_round_up(span.last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
+/* Rounding a weight again changes nothing: references are integers, so the factor is a power of two. */
+static inline void amx_careful(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun,
+                               int64_t first, int64_t last) {
     const int64_t stride = amx_score_stride(tile->call->plan.block_keys);
+    const int64_t padded = flash_round_up(last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
     float *const dots = tile->scores;
-    for (int64_t j = span.first; j < span.last; j += AMX_BLOCK)
+    for (int64_t j = first; j < padded; j += AMX_BLOCK)
         amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
                          dots + j, stride);
-    for (int n = 0; n < AMX_BLOCK; ++n)
-        amx_row_weights(tile, r + n, block_first + span.first, block_first + span.last, dots + n * stride + span.first,
-                        amx_weights(tile, r + n) + span.first);
-    return span;
+    for (int n = 0; n < AMX_BLOCK; ++n) {
+        uint16_t *const weights = amx_weights(tile, r + n);
+        const float moved = amx_row_weights(tile, r + n, block_first + first, block_first + padded,
+                                            dots + n * stride + first, weights + first);
+        if (moved != 1.0f)
+            for (int64_t j = begun; j < first; ++j)
+                weights[j] = attn_bf16_of_f32(moved * attn_f32_of_bf16(weights[j]));
+    }
 }
 
 /* Sums of AMX_BLOCK rows, over values that a weight of zero would not silence: pair by pair, masked ones left out. */
@@ -190,7 +190,8 @@ static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, 
 static inline void amx_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
                                     struct flash_span span) {
     const struct flash_plan *const plan = &tile->call->plan;
-    if (span.cut && !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
+    if (flash_span_cut(&span) &&
+        !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
         amx_careful_values(tile, r, block_first, span);
         return;
     }
@@ -200,12 +201,13 @@ static inline void amx_group_values(const struct flash_tile *tile, int64_t r, in
     for (int64_t column = 0; column < columns; column += 2) {
         float *const sums = tile->sums + r * plan->out_stride + column * 16;
         amx_block_load(sums, plan->out_stride);
-        amx_block((span.last - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first,
+        amx_block((flash_round_up(span.last, AMX_BLOCK) - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first,
                   amx_weight_stride(plan->block_keys), values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
         amx_block_store(sums, plan->out_stride);
     }
 }
 
-static const struct flash_engine amx_engine = {AMX_BLOCK, amx_tile_begin, amx_group_weights, amx_group_values};
+static const struct flash_engine amx_engine = {AMX_BLOCK, AMX_BLOCK,   amx_tile_begin,
+                                               amx_fused, amx_careful, amx_group_values};
 
 #endif

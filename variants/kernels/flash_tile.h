@@ -56,33 +56,51 @@ static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first
     for (int64_t r = 0; r < count; ++r) {
         const void *const query = flash_row_begin(tile, first_row, r);
         const float scale = tile->rows[r].plain ? tile->rows[r].scale * EDGE_LOG2E : tile->rows[r].scale;
-        for (int64_t c = 0; c < head_dim; ++c)
-            tile->queries[r * head_dim + c] = scale * attn_load(query, type, c);
+        float *const scaled = tile->queries + r * head_dim;
+        if (type == ATTN_F32) /* of its own, or the loop asks for the type of every element */
+            for (int64_t c = 0; c < head_dim; ++c)
+                scaled[c] = scale * ((const float *)query)[c];
+        else
+            for (int64_t c = 0; c < head_dim; ++c)
+                scaled[c] = scale * attn_load(query, type, c);
     }
 }
 
-/* The keys of a block that a group of rows needs, relative to the block's first key. */
+/* What a group of rows sees of a block of keys, relative to the block's first key: [first, last) holds every live pair,
+ * [whole_first, whole_last), made of whole panels inside it, only pairs that are live and need no finishing. */
 struct flash_span {
-    int64_t first, last;
-    bool cut; /* some pair in it is masked, or might be */
+    int64_t first, last, whole_first, whole_last;
 };
 
-/* What `count` rows from `r` need of the block [block_first, block_last), made of panels of `panel_keys`. */
+/* What `count` rows from `r` see of the block [block_first, block_last), made of panels of `panel_keys`. */
 static inline struct flash_span flash_group_span(const struct flash_tile *tile, int64_t r, int count,
                                                  int64_t panel_keys, int64_t block_first, int64_t block_last) {
     const struct attn_row *const rows = tile->rows + r;
-    int64_t first = block_last, last = block_first;
-    bool whole = (block_last - block_first) % panel_keys == 0;
+    int64_t first = block_last, last = block_first, whole_first = block_first, whole_last = block_last;
     for (int n = 0; n < count; ++n) {
-        if (rows[n].key_begin < rows[n].key_end) {
+        const bool alive = rows[n].key_begin < rows[n].key_end;
+        if (alive) {
             first = rows[n].key_begin < first ? rows[n].key_begin : first;
             last = rows[n].key_end > last ? rows[n].key_end : last;
         }
-        whole &= rows[n].plain && rows[n].key_begin <= block_first && rows[n].key_end >= block_last;
+        whole_first = rows[n].key_begin > whole_first ? rows[n].key_begin : whole_first;
+        whole_last = !alive || !rows[n].plain       ? block_first
+                     : rows[n].key_end < whole_last ? rows[n].key_end
+                                                    : whole_last;
     }
-    first = flash_clamp(first, block_first, block_last);
-    last = flash_clamp(last, block_first, block_last);
-    return (struct flash_span){first - block_first, last - block_first, !whole};
+    struct flash_span span = {.first = flash_clamp(first, block_first, block_last) - block_first,
+                              .last = flash_clamp(last, block_first, block_last) - block_first};
+    span.first -= span.first % panel_keys; /* keeps vector loops over one row's scores inside that row */
+    span.whole_first = flash_round_up(whole_first - block_first, panel_keys);
+    span.whole_last = whole_last - block_first > 0 ? (whole_last - block_first) / panel_keys * panel_keys : 0;
+    if (span.whole_first >= span.whole_last)
+        span.whole_first = span.whole_last = span.last;
+    return span;
+}
+
+/* Whether some pair of the span is masked, or might be. */
+static inline bool flash_span_cut(const struct flash_span *span) {
+    return span->whole_first > span->first || span->whole_last < span->last;
 }
 
 /* Whether vec_exp2_from reaches the references of all `count` rows from `r`. */
@@ -93,10 +111,11 @@ static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r,
     return fusible;
 }
 
-/* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key; what the
- * row has summed so far moves to the new reference. `scores` points at the score of key `first`. */
-static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
-                                     float *scores) {
+/* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key. `scores`
+ * points at the score of key `first`. Returns the factor by which the row moved to a new reference: its sums have been
+ * multiplied, weights that are not in them yet have not. */
+static inline float flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
+                                      float *scores) {
     const struct flash_plan *const plan = &tile->call->plan;
     const struct attn_row *const row = &tile->rows[r];
     const int64_t begin = flash_clamp(row->key_begin, first, last) - first,
@@ -111,36 +130,77 @@ static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, i
     if (factor != 1.0f)
         for (int64_t c = 0; c < plan->out_stride; ++c)
             tile->sums[r * plan->out_stride + c] *= factor;
+    return factor;
 }
 
-/* Weights of PANEL_ROWS rows from `r` for the block [block_first, block_last). */
-static inline struct flash_span flash_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                                    int64_t block_last) {
+/* How a tile's rows are worked on: `group_rows` at a time, keys in panels of `panel_keys`. Constant at each call. */
+struct flash_engine {
+    int group_rows, panel_keys;
+    /* Loads the queries of `count` rows of a tile. */
+    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
+    /* Weights of a group of rows for keys [first, last) of a block, whole panels of live and plain pairs; false, with
+     * those weights worthless and nothing else changed, when some score lies too far above its row's reference. */
+    bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first, int64_t last);
+    /* The same for any pairs, row by row. Where a row moves to a new reference, so do its weights from `begun` on. */
+    void (*careful)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun, int64_t first,
+                    int64_t last);
+    /* Adds weights times values of a span to the sums of a group of rows. */
+    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, struct flash_span span);
+};
+
+/* Weights of a group of rows for a block, in up to four pieces: what masks cut off on the left; where the rows have no
+ * reference yet, one panel that gives them one; the whole middle, fused; what masks cut off on the right. */
+VEC_INLINE struct flash_span flash_group_weights(const struct flash_engine *engine, const struct flash_tile *tile,
+                                                 int64_t r, int64_t block_first, int64_t block_last) {
+    const struct flash_span span =
+        flash_group_span(tile, r, engine->group_rows, engine->panel_keys, block_first, block_last);
+    int64_t at = span.whole_first;
+    if (span.first < at)
+        engine->careful(tile, r, block_first, span.first, span.first, at);
+    if (at < span.whole_last && !flash_group_fusible(tile, r, engine->group_rows)) {
+        engine->careful(tile, r, block_first, span.first, at, at + engine->panel_keys);
+        at += engine->panel_keys;
+    }
+    if (at < span.whole_last && (!flash_group_fusible(tile, r, engine->group_rows) ||
+                                 !engine->fused(tile, r, block_first, at, span.whole_last)))
+        engine->careful(tile, r, block_first, span.first, at, span.whole_last);
+    if (span.whole_last < span.last)
+        engine->careful(tile, r, block_first, span.first, span.whole_last, span.last);
+    return span;
+}
+
+static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first,
+                               int64_t last) {
     const struct flash_plan *const plan = &tile->call->plan;
     const int64_t head_dim = tile->call->problem->head_dim;
-    struct flash_span span = flash_group_span(tile, r, PANEL_ROWS, PANEL_KEYS, block_first, block_last);
-    if (span.first >= span.last)
-        return span;
-    float *const weights = tile->weights + r * plan->block_keys;
-    const float *const queries = tile->queries + r * head_dim;
-    const float *const panels = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
     float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
     for (int n = 0; n < PANEL_ROWS; ++n)
         reference[n] = tile->states[r + n].reference;
-    if (!span.cut && flash_group_fusible(tile, r, PANEL_ROWS) &&
-        panel_weights(head_dim, queries, head_dim, panels, span.last / PANEL_KEYS, reference, plan->threshold, weights,
-                      plan->block_keys, sums)) {
-        for (int n = 0; n < PANEL_ROWS; ++n)
-            tile->states[r + n].sum += sums[n];
-        return span;
-    }
-    span.first -= span.first % PANEL_KEYS; /* keeps vector loops over one row's scores inside that row */
-    panel_scores(head_dim, queries, head_dim, panels + span.first * head_dim,
-                 (span.last - span.first + PANEL_KEYS - 1) / PANEL_KEYS, weights + span.first, plan->block_keys);
+    if (!panel_weights(head_dim, tile->queries + r * head_dim, head_dim,
+                       flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + first) / PANEL_KEYS),
+                       (last - first) / PANEL_KEYS, reference, plan->threshold,
+                       tile->weights + r * plan->block_keys + first, plan->block_keys, sums))
+        return false;
     for (int n = 0; n < PANEL_ROWS; ++n)
-        flash_row_weights(tile, r + n, block_first + span.first, block_first + span.last,
-                          weights + n * plan->block_keys + span.first);
-    return span;
+        tile->states[r + n].sum += sums[n];
+    return true;
+}
+
+static inline void flash_careful(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun,
+                                 int64_t first, int64_t last) {
+    const struct flash_plan *const plan = &tile->call->plan;
+    const int64_t head_dim = tile->call->problem->head_dim;
+    float *const weights = tile->weights + r * plan->block_keys;
+    panel_scores(head_dim, tile->queries + r * head_dim, head_dim,
+                 flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + first) / PANEL_KEYS),
+                 (last - first + PANEL_KEYS - 1) / PANEL_KEYS, weights + first, plan->block_keys);
+    for (int n = 0; n < PANEL_ROWS; ++n) {
+        float *const row = weights + n * plan->block_keys;
+        const float factor = flash_row_weights(tile, r + n, block_first + first, block_first + last, row + first);
+        if (factor != 1.0f)
+            for (int64_t j = begun; j < first; ++j)
+                row[j] *= factor;
+    }
 }
 
 static inline void flash_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
@@ -152,7 +212,8 @@ static inline void flash_group_values(const struct flash_tile *tile, int64_t r, 
     const float *const weights = tile->weights + r * plan->block_keys + span.first;
     float *const sums = tile->sums + r * plan->out_stride;
     const int64_t keys = span.last - span.first, value_dim = tile->call->problem->value_dim;
-    if (!span.cut || *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
+    if (!flash_span_cut(&span) ||
+        *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
         panel_values(keys, value_dim, weights, plan->block_keys, values, stride, sums, plan->out_stride);
     else
         for (int n = 0; n < PANEL_ROWS; ++n)
@@ -169,23 +230,20 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
         const float *const sums = tile->sums + r * tile->call->plan.out_stride;
         const float factor = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
         void *const out = attn_tensor_row(&operands->out, tile->b, h, i);
-        for (int64_t c = 0; c < problem->value_dim; ++c)
-            attn_store(out, operands->out.type, c, factor * sums[c]);
+        if (operands->out.type == ATTN_F32)
+            for (int64_t c = 0; c < problem->value_dim; ++c)
+                ((float *)out)[c] = factor * sums[c];
+        else
+            for (int64_t c = 0; c < problem->value_dim; ++c)
+                attn_store(out, operands->out.type, c, factor * sums[c]);
         if (operands->lse.data)
             *(float *)attn_tensor_row(&operands->lse, tile->b, h, i) =
                 state.sum == 0.0f ? -INFINITY : (state.reference + log2f(state.sum)) * EDGE_LN2;
     }
 }
 
-/* How a tile's rows are worked on: `group_rows` at a time, with these steps. Constant at each call. */
-struct flash_engine {
-    int group_rows;
-    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
-    struct flash_span (*weights)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t block_last);
-    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, struct flash_span span);
-};
-
-static const struct flash_engine flash_panels = {PANEL_ROWS, flash_tile_begin, flash_group_weights, flash_group_values};
+static const struct flash_engine flash_panels = {PANEL_ROWS,  PANEL_KEYS,    flash_tile_begin,
+                                                 flash_fused, flash_careful, flash_group_values};
 
 /* Answers one tile: key block by key block, first the weights of all its row groups while the packed keys are in
  * cache, then their sums while the values are. */
@@ -211,7 +269,7 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
         struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
-            spans[n] = engine->weights(&tile, r, j, block_last);
+            spans[n] = flash_group_weights(engine, &tile, r, j, block_last);
         now_ns = attn_profile_spent(profile, thread, ATTN_SCORES, now_ns);
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
             if (spans[n].first < spans[n].last)

@@ -21,23 +21,34 @@
 #define PANEL_UNROLL_LOOP VEC_UNROLL(8)
 
 /* Packs keys [first, first + PANEL_KEYS) of one KV head; places beyond key_len become zero keys. `panel` has
- * head_dim * PANEL_KEYS floats. */
+ * head_dim * PANEL_KEYS floats. Four keys by four features at a time: a store of one float to a line is a store wasted.
+ */
 static inline void panel_pack(const struct attn_tensor *keys, int64_t b, int64_t h, int64_t first, float *panel) {
     const int64_t head_dim = keys->shape[3], key_len = keys->shape[2];
-    for (int64_t n = 0; n < PANEL_KEYS; ++n) {
-        if (first + n >= key_len) {
-            for (int64_t c = 0; c < head_dim; ++c)
-                panel[c * PANEL_KEYS + n] = 0.0f;
-            continue;
+    const int64_t live = key_len - first < PANEL_KEYS ? key_len - first : PANEL_KEYS;
+    const int64_t features = keys->type == ATTN_F32 ? head_dim / 4 * 4 : 0;
+    int64_t n = 0;
+    for (; n + 4 <= live; n += 4) {
+        const float *key[4];
+        for (int m = 0; m < 4; ++m)
+            key[m] = attn_tensor_row(keys, b, h, first + n + m);
+        for (int64_t c = 0; c < features; c += 4) {
+            vec_four row[4], column[4];
+            for (int m = 0; m < 4; ++m)
+                memcpy(&row[m], key[m] + c, sizeof row[m]);
+            vec_transpose(row, column);
+            for (int m = 0; m < 4; ++m)
+                memcpy(panel + (c + m) * PANEL_KEYS + n, &column[m], sizeof column[m]);
         }
-        const void *const key = attn_tensor_row(keys, b, h, first + n);
-        if (keys->type == ATTN_F32)
-            for (int64_t c = 0; c < head_dim; ++c)
-                panel[c * PANEL_KEYS + n] = ((const float *)key)[c];
-        else
-            for (int64_t c = 0; c < head_dim; ++c)
-                panel[c * PANEL_KEYS + n] = attn_load(key, keys->type, c);
     }
+    const int64_t by_fours = n;
+    for (n = 0; n < live; ++n) {
+        const void *const key = attn_tensor_row(keys, b, h, first + n);
+        for (int64_t c = n < by_fours ? features : 0; c < head_dim; ++c)
+            panel[c * PANEL_KEYS + n] = attn_load(key, keys->type, c);
+    }
+    for (int64_t c = 0; c < head_dim && live < PANEL_KEYS; ++c)
+        memset(panel + c * PANEL_KEYS + live, 0, (size_t)(PANEL_KEYS - live) * sizeof(float));
 }
 
 /* acc[r][.] = queries[r] . panel, for PANEL_ROWS rows of `queries` with row stride query_stride. */
@@ -155,6 +166,8 @@ static __attribute__((noinline)) void panel_values(int64_t keys, int64_t value_d
     int64_t c = 0;
     for (; c + PANEL_KEYS <= value_dim; c += PANEL_KEYS)
         panel_strip(PANEL_VECS, VEC_LANES, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
+    for (; c + 2 * VEC_LANES <= value_dim; c += 2 * VEC_LANES) /* where a panel is four registers wide */
+        panel_strip(2, VEC_LANES, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
     for (; c + VEC_LANES <= value_dim; c += VEC_LANES)
         panel_strip(1, VEC_LANES, keys, weights, weight_stride, values + c, value_stride, out + c, out_stride);
     if (c < value_dim)
