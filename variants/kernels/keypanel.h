@@ -103,6 +103,7 @@ static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const floa
         sum[r] = vec_all(0.0f);
     for (int64_t n = 0; n < panels; ++n, panel += head_dim * PANEL_KEYS) {
         vec acc[PANEL_ROWS][PANEL_VECS];
+        __asm__ volatile("" : "+m"(sum), "+m"(highest)); /* during the products every register is theirs */
         panel_dots(head_dim, queries, query_stride, panel, acc);
         PANEL_UNROLL_ROWS
         for (int r = 0; r < PANEL_ROWS; ++r) {
