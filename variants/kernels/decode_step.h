@@ -6,41 +6,11 @@
 #ifndef KERNELS_DECODE_STEP_H
 #define KERNELS_DECODE_STEP_H
 
-#include "contract/element.h"
-#include "kernels/vector.h"
+#include "kernels/convert.h"
 
 #define DECODE_BLOCK       64   /* keys between two looks at the running maximum: rows of scores are this long */
 #define DECODE_AHEAD_BYTES 4096 /* how far ahead a stream is fetched */
 #define DECODE_FOUR        VEC_UNROLL(4)
-
-/* VEC_LANES elements of a key or value, as floats. */
-VEC_INLINE vec decode_load(const void *from, enum attn_type type, int64_t index) {
-    if (type == ATTN_F32)
-        return vec_load((const float *)from + index);
-    const uint16_t *const halves = (const uint16_t *)from + index;
-#if defined(__AVX512F__)
-    const __m256i raw = _mm256_loadu_si256((const __m256i *)(const void *)halves);
-    return type == ATTN_BF16 ? (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16) : (vec)_mm512_cvtph_ps(raw);
-#elif defined(__AVX2__)
-    const __m128i raw = _mm_loadu_si128((const __m128i *)(const void *)halves);
-    return type == ATTN_BF16 ? (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16) : (vec)_mm256_cvtph_ps(raw);
-#else
-    vec value;
-    for (int lane = 0; lane < VEC_LANES; ++lane)
-        value[lane] = attn_load(halves, type, lane);
-    return value;
-#endif
-}
-
-/* The last, incomplete register of a row. */
-VEC_INLINE vec decode_load_part(const void *from, enum attn_type type, int64_t index, int64_t count) {
-    if (type == ATTN_F32)
-        return vec_load_part((const float *)from + index, count);
-    vec value = vec_all(0.0f);
-    for (int64_t lane = 0; lane < count; ++lane)
-        value[lane] = attn_load(from, type, index + lane);
-    return value;
-}
 
 /* Fetches the row that a stream reaches after DECODE_AHEAD_BYTES. Fetching what isn't there does no harm. */
 VEC_INLINE void decode_fetch(const char *row, int64_t row_bytes, int64_t stride_bytes) {
@@ -59,7 +29,7 @@ VEC_INLINE void decode_four_dots(int rows, int64_t head_dim, const float *querie
         DECODE_FOUR for (int m = 0; m < 4; ++m) acc[r][m] = vec_all(0.0f);
     for (int64_t c = 0; c < whole; c += VEC_LANES) {
         vec features[4];
-        DECODE_FOUR for (int m = 0; m < 4; ++m) features[m] = decode_load(keys[m], type, c);
+        DECODE_FOUR for (int m = 0; m < 4; ++m) features[m] = convert_load(keys[m], type, c);
         for (int r = 0; r < rows; ++r) {
             const vec query = vec_load(queries + r * query_stride + c);
             DECODE_FOUR for (int m = 0; m < 4; ++m) acc[r][m] += query * features[m];
@@ -67,7 +37,7 @@ VEC_INLINE void decode_four_dots(int rows, int64_t head_dim, const float *querie
     }
     if (whole < head_dim)
         DECODE_FOUR for (int m = 0; m < 4; ++m) {
-            const vec features = decode_load_part(keys[m], type, whole, head_dim - whole);
+            const vec features = convert_load_part(keys[m], type, whole, head_dim - whole);
             for (int r = 0; r < rows; ++r)
                 acc[r][m] += vec_load(queries + r * query_stride + whole) * features;
         }
@@ -111,7 +81,7 @@ VEC_INLINE void decode_values_of(int rows, int64_t keys, int64_t value_dim, cons
         for (int64_t c = 0; c < value_dim; c += VEC_LANES) {
             vec features[4];
             DECODE_FOUR for (int m = 0; m < 4; ++m) features[m] =
-                c < whole ? decode_load(four[m], type, c) : decode_load_part(four[m], type, c, value_dim - c);
+                c < whole ? convert_load(four[m], type, c) : convert_load_part(four[m], type, c, value_dim - c);
             for (int r = 0; r < rows; ++r) {
                 const float *const weight = weights + r * DECODE_BLOCK + n;
                 const vec sum = vec_load(sums + r * sums_stride + c);

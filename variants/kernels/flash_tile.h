@@ -56,13 +56,7 @@ static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first
     for (int64_t r = 0; r < count; ++r) {
         const void *const query = flash_row_begin(tile, first_row, r);
         const float scale = tile->rows[r].plain ? tile->rows[r].scale * EDGE_LOG2E : tile->rows[r].scale;
-        float *const scaled = tile->queries + r * head_dim;
-        if (type == ATTN_F32) /* of its own, or the loop asks for the type of every element */
-            for (int64_t c = 0; c < head_dim; ++c)
-                scaled[c] = scale * ((const float *)query)[c];
-        else
-            for (int64_t c = 0; c < head_dim; ++c)
-                scaled[c] = scale * attn_load(query, type, c);
+        convert_row_from(tile->queries + r * head_dim, query, type, head_dim, scale);
     }
 }
 
@@ -230,12 +224,7 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
         const float *const sums = tile->sums + r * tile->call->plan.out_stride;
         const float factor = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
         void *const out = attn_tensor_row(&operands->out, tile->b, h, i);
-        if (operands->out.type == ATTN_F32)
-            for (int64_t c = 0; c < problem->value_dim; ++c)
-                ((float *)out)[c] = factor * sums[c];
-        else
-            for (int64_t c = 0; c < problem->value_dim; ++c)
-                attn_store(out, operands->out.type, c, factor * sums[c]);
+        convert_row_to(out, sums, operands->out.type, problem->value_dim, factor);
         if (operands->lse.data)
             *(float *)attn_tensor_row(&operands->lse, tile->b, h, i) =
                 state.sum == 0.0f ? -INFINITY : (state.reference + log2f(state.sum)) * EDGE_LN2;

@@ -8,7 +8,7 @@
 #define KERNELS_KEYPANEL_H
 
 #include "contract/tensor.h"
-#include "kernels/vector.h"
+#include "kernels/convert.h"
 
 /* Accumulators + one row of the panel + one broadcast must fit the register file. */
 #define PANEL_ROWS 6
@@ -20,33 +20,42 @@
 /* A trip count of head_dim / 8 is one that the branch predictor learns. */
 #define PANEL_UNROLL_LOOP VEC_UNROLL(8)
 
-/* Packs keys [first, first + PANEL_KEYS) of one KV head; places beyond key_len become zero keys. `panel` has
- * head_dim * PANEL_KEYS floats. Four keys by four features at a time: a store of one float to a line is a store wasted.
- */
-static inline void panel_pack(const struct attn_tensor *keys, int64_t b, int64_t h, int64_t first, float *panel) {
-    const int64_t head_dim = keys->shape[3], key_len = keys->shape[2];
-    const int64_t live = key_len - first < PANEL_KEYS ? key_len - first : PANEL_KEYS;
-    const int64_t features = keys->type == ATTN_F32 ? head_dim / 4 * 4 : 0;
-    int64_t n = 0;
-    for (; n + 4 <= live; n += 4) {
-        const float *key[4];
+/* `features` features of four keys as rows of a panel: four by four, because a store of one float to a line is a store
+ * wasted. */
+static inline void panel_pack_four(const float *const key[4], int64_t features, float *panel) {
+    int64_t c = 0;
+    for (; c + 4 <= features; c += 4) {
+        vec_four row[4], column[4];
         for (int m = 0; m < 4; ++m)
-            key[m] = attn_tensor_row(keys, b, h, first + n + m);
-        for (int64_t c = 0; c < features; c += 4) {
-            vec_four row[4], column[4];
-            for (int m = 0; m < 4; ++m)
-                memcpy(&row[m], key[m] + c, sizeof row[m]);
-            vec_transpose(row, column);
-            for (int m = 0; m < 4; ++m)
-                memcpy(panel + (c + m) * PANEL_KEYS + n, &column[m], sizeof column[m]);
+            memcpy(&row[m], key[m] + c, sizeof row[m]);
+        vec_transpose(row, column);
+        for (int m = 0; m < 4; ++m)
+            memcpy(panel + (c + m) * PANEL_KEYS, &column[m], sizeof column[m]);
+    }
+    for (; c < features; ++c)
+        for (int m = 0; m < 4; ++m)
+            panel[c * PANEL_KEYS + m] = key[m][c];
+}
+
+/* Packs keys [first, first + PANEL_KEYS) of one KV head; places beyond key_len become zero keys. `panel` has
+ * head_dim * PANEL_KEYS floats. */
+static inline void panel_pack(const struct attn_tensor *keys, int64_t b, int64_t h, int64_t first, float *panel) {
+    enum { CHUNK = 128 }; /* features converted at a time */
+    const int64_t head_dim = keys->shape[3], left = keys->shape[2] - first;
+    const int64_t live = left < PANEL_KEYS ? left : PANEL_KEYS, element = (int64_t)attn_type_bytes(keys->type);
+    float converted[4][CHUNK];
+    for (int64_t n = 0; n < live; n += 4)
+        for (int64_t c = 0; c < head_dim; c += CHUNK) {
+            const int64_t features = head_dim - c < CHUNK ? head_dim - c : CHUNK;
+            const float *key[4];
+            for (int64_t m = 0; m < 4; ++m) { /* beyond the last key the first one again, to be overwritten */
+                const char *const row = attn_tensor_row(keys, b, h, first + n + (n + m < live ? m : 0));
+                key[m] = keys->type == ATTN_F32 ? (const float *)(const void *)row + c : converted[m];
+                if (keys->type != ATTN_F32)
+                    convert_row_from(converted[m], row + c * element, keys->type, features, 1.0f);
+            }
+            panel_pack_four(key, features, panel + c * PANEL_KEYS + n);
         }
-    }
-    const int64_t by_fours = n;
-    for (n = 0; n < live; ++n) {
-        const void *const key = attn_tensor_row(keys, b, h, first + n);
-        for (int64_t c = n < by_fours ? features : 0; c < head_dim; ++c)
-            panel[c * PANEL_KEYS + n] = attn_load(key, keys->type, c);
-    }
     for (int64_t c = 0; c < head_dim && live < PANEL_KEYS; ++c)
         memset(panel + c * PANEL_KEYS + live, 0, (size_t)(PANEL_KEYS - live) * sizeof(float));
 }
