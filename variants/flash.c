@@ -156,7 +156,8 @@ static size_t backward_workspace_bytes(const struct attn_problem *problem, const
 
 static void run_backward(const struct attn_problem *problem, const struct attn_operands *operands,
                          const struct attn_execution *execution) {
-    const struct backward call = lay_out_backward(problem, operands, execution);
+    struct backward call = lay_out_backward(problem, operands, execution);
+    call.profile = execution->profile;
     backward_run(&call, execution->threads);
 }
 

@@ -242,6 +242,18 @@ class Runs(Program):
             self.assertGreater(shares[part], 0)
         self.assertGreaterEqual(shares["waiting"], 0)
 
+    def test_a_profile_of_a_backward_pass(self):
+        words = ("query_len=256", "head_dim=64", "pass=backward", "causal=top_left", "--profile", "--loop", "0.2")
+        result = call(ATTNBENCH, "time", "flash", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shares = {part: float(share) for part, share in re.findall(r"(?m)^(\w+) +[\d.-]+ +([\d.-]+)%$", result.stdout)}
+        self.assertGreater(min(shares[part] for part in ("packing", "scores", "values", "merging")), 0)
+
+    def test_a_variant_that_tells_nothing_has_no_profile(self):
+        result = call(ATTNBENCH, "time", "online", "query_len=64", "head_dim=16", "--profile", "--loop", "0.1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("online does not tell where its time goes", result.stderr)
+
     def test_plan_tells_what_will_be_done(self):
         result = call(SABOTEURS, "plan", self.matrix("[honest, zeros]"))
         self.assertEqual(result.returncode, 0)
