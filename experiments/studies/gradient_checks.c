@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Gradients of a whole layer against central differences along drawn directions. A step of h is off by h^2 f''' / 6 and
- * by what the loss's rounding u makes of 1/h: over h the error is a V, whose bottom lies near h = u^(1/3). The loss is
- * linear in the value and output maps: their differences have no left arm of the V.
+ * by what the loss's rounding u makes of 1/h: over h the error is a V, whose bottom lies near u^(1/3) for each number.
+ * The loss is linear in the value and output maps: their differences have no left arm of the V.
  *
  * And what must cancel: a row of dS sums to 0, for softmax does not see a shift; so do the keys' slopes; the values'
  * slopes sum to the outputs', for weights sum to 1. */
@@ -116,8 +116,9 @@ static enum attn_status sweep(struct study_run *run, struct subject *subject, in
     /* The arms, straight in the logarithms: five steps to 10^-3, and the last seven, whose roundings scatter. */
     if (tensor <= KEY) {
         study_expect(run, "C26", "order of the error at large steps", bar, study_fit(5, steps, errors).slope, 1.8, 2.2);
-        study_expect(run, "C26", "log10 of the best step", bar, bottom_step, log10(cbrt(ROUNDOFF)) - 1.5,
-                     log10(cbrt(ROUNDOFF)) + 1.5);
+        /* A direction of length 1 gives each number a step of h / sqrt(count). */
+        const double best_step = log10(cbrt(ROUNDOFF) * sqrt(tensor_counts[tensor]));
+        study_expect(run, "C26", "log10 of the best step", bar, bottom_step, best_step - 1.5, best_step + 1.5);
     }
     study_expect(run, "C26", "order of the error at small steps", bar,
                  study_fit(7, steps + STEPS - 7, errors + STEPS - 7).slope, -1.35, -0.65);

@@ -17,9 +17,9 @@ static const char *const names[SLOPES] = {"median |dS|", "median |dq|", "median 
 
 /* Norms over the trials of one scale and head_dim, and what their quantiles are. */
 struct slopes {
-    double *norms[SLOPES]; /* [trials] */
-    double median[SLOPES];
-    double off; /* the largest error of dS, over what rounding may do */
+    double *norms[SLOPES];             /* [trials] */
+    double median[SLOPES], mean, rare; /* the last two of |dS|: its mean and 99th percentile */
+    double off;                        /* the largest error of dS, over what rounding may do */
 };
 
 struct bench {
@@ -79,22 +79,32 @@ static enum attn_status draw(struct study_run *run, const struct bench *bench, i
     return ATTN_OK;
 }
 
-/* Draws, sorts and records one point of the curves. */
+/* One point of the curves. */
 static enum attn_status measure(struct study_run *run, const struct bench *bench, enum layer_scale scale,
                                 int64_t head_dim, struct slopes *slopes, struct attn_error *error) {
     slopes->off = 0;
     const enum attn_status status = draw(run, bench, head_dim, layer_scale_value(scale, head_dim), slopes, error);
     if (status)
         return status;
-    const struct study_place place =
-        STUDY_AT(scale == LAYER_SCALE_NONE ? "unscaled" : "scaled by the root", "head_dim", (double)head_dim);
-    study_expect(run, "C13", "largest error of dS / rounding bound", place, slopes->off, 0, 1);
-    study_record(run, "C13", "mean |dS|", place, study_mean(bench->trials, slopes->norms[SCORES]));
+    slopes->mean = study_mean(bench->trials, slopes->norms[SCORES]);
+    slopes->rare = study_quantile(bench->trials, slopes->norms[SCORES], 0.99);
     for (int n = 0; n < SLOPES; ++n)
         slopes->median[n] = study_quantile(bench->trials, slopes->norms[n], 0.5);
-    study_record(run, "C13", "99th percentile of |dS|", place,
-                 study_quantile(bench->trials, slopes->norms[SCORES], 0.99));
     return ATTN_OK;
+}
+
+static void record(struct study_run *run, enum layer_scale scale, const struct slopes of[DIMENSIONS]) {
+    const char *const series = scale == LAYER_SCALE_NONE ? "unscaled" : "scaled by the root";
+    for (int d = 0; d < DIMENSIONS; ++d) {
+        const struct study_place place = STUDY_AT(series, "head_dim", ldexp(1, d));
+        for (int n = 0; n < SLOPES; ++n)
+            study_record(run, "C13", names[n], place, of[d].median[n]);
+        study_record(run, "C13", "mean |dS|", place, of[d].mean);
+        study_record(run, "C13", "99th percentile of |dS|", place, of[d].rare);
+        study_expect(run, "C13", "largest error of dS / rounding bound", place, of[d].off, 0, 1);
+    }
+    if (scale == LAYER_SCALE_NONE)
+        study_record(run, "C13", names[SCORES], STUDY_AT("2 ln keys", "head_dim", 2 * log(KEYS)), of[0].median[SCORES]);
 }
 
 /* Six standard errors of ln(median) of values whose ln is about normal: its deviation from the quartiles. */
@@ -179,7 +189,7 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
     for (int n = 0; n < CHUNK; ++n)
         bench.dout[n] = 1;
     struct slopes of[2][DIMENSIONS];
-    for (int scale = LAYER_SCALE_NONE; scale <= LAYER_SCALE_ROOT; ++scale)
+    for (int scale = LAYER_SCALE_NONE; scale <= LAYER_SCALE_ROOT; ++scale) {
         for (int d = 0; d < DIMENSIONS; ++d) {
             struct slopes *const slopes = &of[scale][d];
             for (int n = 0; n < SLOPES; ++n)
@@ -189,13 +199,8 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
             if (status)
                 return status;
         }
-    for (int n = 0; n < SLOPES; ++n)
-        for (int scale = LAYER_SCALE_NONE; scale <= LAYER_SCALE_ROOT; ++scale)
-            for (int d = 0; d < DIMENSIONS; ++d)
-                study_record(
-                    run, "C13", names[n],
-                    STUDY_AT(scale == LAYER_SCALE_NONE ? "unscaled" : "scaled by the root", "head_dim", ldexp(1, d)),
-                    of[scale][d].median[n]);
+        record(run, (enum layer_scale)scale, of[scale]);
+    }
     expect_flat(run, &bench, of[LAYER_SCALE_ROOT]);
     expect_decay(run, &bench, of[LAYER_SCALE_NONE]);
     conclude(run, of[LAYER_SCALE_NONE], of[LAYER_SCALE_ROOT]);

@@ -15,6 +15,7 @@
 
 enum { KEYS = 64, LARGEST = 1024, CHUNK = 25, SIZED = 64, SCALES = LAYER_SCALE_COUNT };
 static const double away = 2.5;
+static const char *const scale_names[SCALES] = {"unscaled", "1 / sqrt(head_dim)", "1 / head_dim"};
 
 /* What is kept of every trial's row of weights. */
 struct sample {
@@ -116,7 +117,7 @@ static enum attn_status over_dimensions(struct study_run *run, double *memory, c
             if (status)
                 return status;
             /* |q|^2 is head_dim, give or take its root: the expansions want it known. */
-            state(run, "C12", STUDY_AT(layer_scale_name((enum layer_scale)scale), "head_dim", (double)head_dim),
+            state(run, "C12", STUDY_AT(scale_names[scale], "head_dim", (double)head_dim),
                   (double)value * sqrt((double)head_dim), head_dim >= 16, sample);
             last[scale] = study_mean(sample->trials, sample->entropy);
         }
@@ -140,8 +141,8 @@ static enum attn_status over_sizes(struct study_run *run, double *memory, const 
             draw(run, SIZED, layer_scale_value(LAYER_SCALE_ROOT, SIZED), sizes[n], memory, sample, error);
         if (status)
             return status;
-        state(run, "C33", STUDY_AT("root", "size of the vectors' features", sizes[n]), sizes[n] * sizes[n], true,
-              sample);
+        state(run, "C33", STUDY_AT(scale_names[LAYER_SCALE_ROOT], "size of the vectors' features", sizes[n]),
+              sizes[n] * sizes[n], true, sample);
         entropy[n] = study_mean(sample->trials, sample->entropy);
     }
     study_conclude(run, "C33", entropy[COUNT - 1] > 0.5 ? STUDY_SUPPORTED : STUDY_REFUTED,
