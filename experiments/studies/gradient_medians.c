@@ -103,7 +103,7 @@ static void record(struct study_run *run, enum layer_scale scale, const struct s
         study_record(run, "C13", "99th percentile of |dS|", place, of[d].rare);
         study_expect(run, "C13", "largest error of dS / rounding bound", place, of[d].off, 0, 1);
     }
-    if (scale == LAYER_SCALE_NONE)
+    if (scale == LAYER_SCALE_ROOT)
         study_record(run, "C13", names[SCORES], STUDY_AT("2 ln keys", "head_dim", 2 * log(KEYS)), of[0].median[SCORES]);
 }
 
