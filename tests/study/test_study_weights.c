@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Studies of weights and their slopes: each law holds with a whole attention and at other seeds, and departs once what
  * it stands on is left out. */
+#include <math.h>
+
 #include "broken_attention.h"
+#include "study/extreme.h"
 
 /* A study and the words that make it short; NULL: it is. */
 struct subject {
@@ -108,4 +111,12 @@ Test(weights, threads_change_no_number, .timeout = 240) {
         study_report_release(&reports[0]);
         study_report_release(&reports[1]);
     }
+}
+
+/* The difference of two normal numbers is normal, of variance 2. */
+Test(extreme, two_numbers_in_closed_form) {
+    cr_expect_float_eq(study_tie_density(2), 1 / sqrt(M_PI), 1e-14);
+    cr_expect_float_eq(study_lead_survival(2, 1.5), erfc(0.75), 1e-14);
+    cr_expect_float_eq(study_lead_median(2), M_SQRT2 * 0.67448975019608174, 1e-11);
+    cr_expect_float_eq(study_lead_survival(64, 0), 1, 1e-14);
 }
