@@ -31,6 +31,10 @@ void study_shuffled(uint64_t seed, uint64_t stream, int64_t count, int64_t *orde
     }
 }
 
+double study_larger(double a, double b) {
+    return isnan(a) || a >= b ? a : b;
+}
+
 double study_mean(int64_t count, const double *values) {
     double sum = 0;
     for (int64_t n = 0; n < count; ++n)

@@ -14,6 +14,7 @@ int64_t study_below(uint64_t seed, uint64_t stream, uint64_t counter, int64_t be
 /* Puts 0..count-1 into a drawn order (Fisher and Yates). */
 void study_shuffled(uint64_t seed, uint64_t stream, int64_t count, int64_t *order);
 
+double study_larger(double a, double b); /* NaN when either is */
 double study_mean(int64_t count, const double *values);
 /* Unbiased; NaN for fewer than two. */
 double study_variance(int64_t count, const double *values);

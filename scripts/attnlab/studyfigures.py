@@ -32,21 +32,36 @@ def _series(quantities: list[Quantity]) -> dict[str, list[Quantity]]:
 
 
 def _limits(quantities: list[Quantity]) -> tuple[float, float]:
-    """How far the finite bounds and the measured values reach: where an open interval is drawn to."""
+    """Where an open interval is drawn to: a little beyond the finite bounds and the measured values."""
     finite = [v for q in quantities for v in (q.measured, q.low, q.high) if isfinite(v)]
-    return (min(finite), max(finite)) if finite else (0.0, 1.0)
+    least, most = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    beyond = 0.08 * (most - least)
+    return least - beyond, most + beyond
+
+
+def _mark(axes: Axes, own: list[Quantity], colour: str) -> None:
+    """A recorded point alone is a place on the axis: a line across the panel."""
+    axes.axvline(own[0].at, color=colour, linestyle=":", label=f"{own[0].series}: {text.significant(own[0].at, 3)}")
 
 
 def _curves(axes: Axes, quantities: list[Quantity]) -> None:
     least, most = _limits(quantities)
+    drawn = set()
     for n, (series, own) in enumerate(_series(quantities).items()):
         own = sorted(own, key=lambda q: q.at)
         colour, marker = COLOURS[n % len(COLOURS)], MARKERS[n % len(MARKERS)]
+        if len(own) == 1 < len(quantities) and series and not own[0].expected:
+            _mark(axes, own, colour)
+            continue
         marker = marker if len(own) < 40 else ""
         axes.plot([q.at for q in own], [q.measured for q in own], color=colour, marker=marker, label=series or None)
         band = [q for q in own if q.expected]
         low, high = ([least if v == float("-inf") else most if v == float("inf") else v for v in bounds]
                      for bounds in ([q.low for q in band], [q.high for q in band]))  # fmt: skip
+        shape = tuple((q.at, q.low, q.high) for q in band)
+        if shape in drawn:  # one band for all series that share it
+            continue
+        drawn.add(shape)
         if len(band) > 1:
             axes.fill_between([q.at for q in band], low, high, color=colour, alpha=0.15, linewidth=0)
         elif band:
