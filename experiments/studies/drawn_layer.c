@@ -12,6 +12,18 @@ void drawn_normals(uint64_t seed, uint64_t stream, int64_t count, double deviati
         values[n] = (layer_real)(deviation * check_normal(check_bits(key, (uint64_t)n)));
 }
 
+double drawn_difference(int64_t count, const layer_real *a, const layer_real *b) {
+    double largest = 0;
+    for (int64_t n = 0; n < count; ++n) {
+        const double difference = fabs((double)a[n] - (double)b[n]);
+        if (!(difference <= largest)) /* NaN too */
+            largest = difference;
+        if (isnan(largest))
+            break;
+    }
+    return largest;
+}
+
 static bool draw_map(struct study_run *run, uint64_t stream, int64_t in, int64_t out, struct layer_linear *map,
                      struct attn_error *error) {
     *map = (struct layer_linear){.in_features = in, .out_features = out};

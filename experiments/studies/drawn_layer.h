@@ -7,12 +7,14 @@
 #include "study/study.h"
 
 #define drawn_normals       LAYER_NAME(drawn_normals)
+#define drawn_difference    LAYER_NAME(drawn_difference)
 #define drawn_layer_create  LAYER_NAME(drawn_layer_create)
 #define drawn_layer_forward LAYER_NAME(drawn_layer_forward)
 #define drawn_attention     LAYER_NAME(drawn_attention)
 
-/* study_normals in the layer's number type. */
+/* study_normals and study_largest_difference in the layer's number type. */
 void drawn_normals(uint64_t seed, uint64_t stream, int64_t count, double deviation, layer_real *values);
+double drawn_difference(int64_t count, const layer_real *a, const layer_real *b);
 
 struct drawn_layer {
     struct layer_self_attention layer;
