@@ -91,9 +91,6 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
     status = compare_variants(run, &decoding, &worst, error);
     if (status)
         return status;
-    /* Keys and values that are kept need not be made again: of a word's two maps, one instead of one for each word so
-     * far. */
-    study_record(run, "C28", "maps of keys and values without a cache / with one", STUDY_ALONE, (WORDS + 1) / 2.0);
     study_conclude(
         run, "C28", study_holds(run, "C28") ? STUDY_SUPPORTED : STUDY_REFUTED,
         "the query of the current word over all keys and values is the last causal row, in the oracle bit for "

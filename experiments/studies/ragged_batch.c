@@ -92,7 +92,7 @@ static enum attn_status count_pairs(struct study_run *run, const struct batch *b
         if (status)
             return status;
         shares[layout] = (double)problem.live_pairs / (HEADS * whole);
-        study_expect(run, "C27", "pairs of words / BATCH longest^2", STUDY_BAR(layouts[layout]), shares[layout],
+        study_expect(run, "C27", "pairs of words / (sentences x longest^2)", STUDY_BAR(layouts[layout]), shares[layout],
                      expected[layout], expected[layout]);
     }
     return ATTN_OK;

@@ -2,6 +2,7 @@
 /* No query's answer depends on which other queries are answered with it, or in what order: the same bits. So all may be
  * answered at once. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "drawn_layer.h"
@@ -136,9 +137,10 @@ static enum attn_status take_times(struct study_run *run, double *gained, struct
     if (status)
         return status;
     *gained = alone / one_thread;
-    study_record(run, "C30", "speed-up over one query a call, on one thread", STUDY_ALONE, *gained);
-    study_record(run, "C30", "speed-up over one thread", STUDY_AT("flash", "threads", study_threads(run)),
-                 one_thread / together);
+    char series[32];
+    snprintf(series, sizeof series, "one call, %d threads", study_threads(run));
+    study_record(run, "C30", "speed-up over one query a call", STUDY_BAR("one call, one thread"), *gained);
+    study_record(run, "C30", "speed-up over one query a call", STUDY_BAR(series), alone / together);
     return ATTN_OK;
 }
 
