@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How operations, memory and time grow with the number of words: slopes of logarithms over logarithms. */
 #include <math.h>
-#include <stdio.h>
 
 #include "drawn_layer.h"
 #include "layer/variant_attention.h"

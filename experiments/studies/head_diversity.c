@@ -3,11 +3,9 @@
  * those of drawn queries and keys. Recorded: nothing says how large a difference must be. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "drawn_layer.h"
 #include "record/capture.h"
-#include "study/sample.h"
 
 struct head_stats {
     double entropy,

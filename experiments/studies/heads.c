@@ -9,7 +9,6 @@
 #include "drawn_layer.h"
 #include "layer/variant_attention.h"
 #include "machine/clock.h"
-#include "study/sample.h"
 
 enum { MODEL = 24, HEADS = 4, HEAD_DIM = 6, WIDTH = HEADS * HEAD_DIM, WORDS = 20 };
 enum { NARROW_HEADS = 3, NARROW_DIM = 5, NARROW = NARROW_HEADS * NARROW_DIM };

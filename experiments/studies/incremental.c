@@ -5,7 +5,6 @@
 
 #include "check/oracle.h"
 #include "drawn_layer.h"
-#include "study/sample.h"
 
 enum { WORDS = 64, HEADS = 2, HEAD_DIM = 32, WIDTH = HEADS * HEAD_DIM, COUNT = WORDS * WIDTH };
 

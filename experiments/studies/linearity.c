@@ -3,9 +3,10 @@
 #include <float.h>
 #include <math.h>
 
-#include "drawn_layer.h"
+#include "layer/linear.h"
 #include "layer/plain_gemm.h"
 #include "study/sample.h"
+#include "study/study.h"
 
 enum { FEATURES = 32, POINTS = 9 };
 enum { PLANE = 2, MEMBERS = 100, MEMBERS_ALL = 2 * MEMBERS, DRAWS = 200, NOISE = 4 };

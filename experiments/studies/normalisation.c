@@ -5,9 +5,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "drawn_layer.h"
 #include "layer/norm.h"
 #include "study/sample.h"
+#include "study/study.h"
 
 enum { FEATURES = 64, WORDS = 16, COUNT = WORDS * FEATURES };
 static const double epsilons[] = {1e-12, 1e-5, 0.1}; /* BERT's, PyTorch's, one that shows */

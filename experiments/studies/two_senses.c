@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One word twice in one sentence, in two senses: without order its two vectors are one. */
+#include <math.h>
+
 #include "drawn_layer.h"
 #include "layer/embedding.h"
 #include "sentence.h"
