@@ -82,6 +82,13 @@ double study_norm(int64_t count, const double *a) {
     return sqrt(study_dot(count, a, a));
 }
 
+double study_distance(int64_t count, const double *a, const double *b) {
+    double sum = 0;
+    for (int64_t n = 0; n < count; ++n)
+        sum += (a[n] - b[n]) * (a[n] - b[n]);
+    return sqrt(sum);
+}
+
 double study_cosine(int64_t count, const double *a, const double *b) {
     return study_dot(count, a, b) / (study_norm(count, a) * study_norm(count, b));
 }

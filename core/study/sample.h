@@ -28,7 +28,8 @@ struct study_line {
 struct study_line study_fit(int64_t count, const double *x, const double *y);
 
 double study_dot(int64_t count, const double *a, const double *b);
-double study_norm(int64_t count, const double *a); /* Euclidean */
+double study_norm(int64_t count, const double *a);                      /* Euclidean */
+double study_distance(int64_t count, const double *a, const double *b); /* |a - b|, Euclidean */
 /* a . b / (|a| |b|), NaN for a zero vector. */
 double study_cosine(int64_t count, const double *a, const double *b);
 double study_largest_difference(int64_t count, const double *a, const double *b); /* max |a - b|; NaN stays NaN */
