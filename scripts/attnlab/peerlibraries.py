@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attention as other libraries offer it on CPUs, one class a library and back end.
 
-A peer is given a drawn problem and leaves behind a function of no arguments that answers it once, and one that returns
-the answer as arrays. Whatever the library wants of layouts, masks and graphs is made outside that function: the clock
-sees the library alone. What it does not offer raises Absent, whose text becomes the reason of a skipped row.
+A peer is given a drawn problem and answers it as often as it is asked. Whatever the library wants of layouts, masks and
+graphs is made before: the clock sees the library alone. What it does not offer raises Absent, whose text becomes the
+reason of a skipped row.
 """
 
+import os
 import warnings
-from functools import cache
+from functools import cache, partial
 from importlib import import_module, metadata
 
 import numpy as np
 
 from attnlab.drawn import Drawn
+
+MASKS = ("none", "causal=top_left", "lengths=ragged")
 
 
 class Absent(Exception):  # noqa: N818 - an answer as much as an error
@@ -25,35 +28,57 @@ def _library(name: str):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return import_module(name)
-    except Exception as error:  # noqa: BLE001 - an installed library may fail to load in many ways
+    except Exception as error:  # an installed library may fail to load in many ways
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise Absent(f"{name} cannot be imported: {text}") from error
 
 
-def version(package: str) -> str:
-    """Two places of the installed version; "absent" without one."""
-    try:
-        return ".".join(metadata.version(package).split("+")[0].split(".")[:2])
-    except metadata.PackageNotFoundError:
-        return "absent"
+def _need(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise Absent(otherwise)
 
 
 class Peer:
-    """One library on one drawn problem."""
+    """One library on one drawn problem. The drawn arrays are its inputs and stay alive as long as it does."""
 
     package = ""
     suffix = ""
 
     @classmethod
+    def plain_name(cls) -> str:
+        """As a config names it."""
+        return f"peer:{cls.package}{cls.suffix}"
+
+    @classmethod
+    def version(cls) -> str:
+        try:
+            return metadata.version(cls.package)
+        except metadata.PackageNotFoundError:
+            return "absent"
+
+    @classmethod
     def name(cls) -> str:
-        return f"peer:{cls.package}-{version(cls.package)}{cls.suffix}"
+        """As a plan names it: two places of the version are enough to tell rows apart."""
+        return f"peer:{cls.package}-{'.'.join(cls.version().split('+')[0].split('.')[:2])}{cls.suffix}"
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        """What the provenance says of it, once it has answered."""
+        return {f"peer_{cls.package}_version": cls.version()}
 
     def __init__(self, drawn: Drawn, threads: int):
         """Makes ready, or raises Absent."""
         raise NotImplementedError
 
+    def load(self) -> None:
+        """Reads the drawn arrays again, for a library that keeps copies of them."""
+
     def run(self) -> None:
         """Answers once; this is what is timed."""
+        raise NotImplementedError
+
+    def poison(self, drawn: Drawn) -> None:
+        """Overwrites what the last run gave with what `drawn` holds for unwritten."""
         raise NotImplementedError
 
     def answers(self) -> dict[str, np.ndarray]:
@@ -64,32 +89,41 @@ class Peer:
         raise NotImplementedError
 
 
-def _need(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise Absent(otherwise)
-
-
 class TorchFlash(Peer):
-    package, suffix, backend = "torch", "-flash", "FLASH_ATTENTION"
+    """PyTorch gives new tensors for every answer: those of the last are overwritten before their memory is given back."""
+
+    package, suffix = "torch", "-flash"
+
+    @classmethod
+    def facts(cls) -> dict[str, str]:
+        return super().facts() | {"peer_torch_kernels": _library("torch").backends.cpu.get_cpu_capability()}
 
     def __init__(self, drawn: Drawn, threads: int):
         torch = self.torch = _library("torch")
         torch.set_num_threads(threads)
-        mask = drawn.mask
-        _need(mask in ("none", "causal=top_left", "lengths=ragged"), f"not asked for mask {mask}")
+        self._choose()
+        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
         self.backward = drawn.backward
         self.inputs = [self._tensor(drawn.array(n)).requires_grad_(drawn.backward) for n in "qkv"]
-        self.options = {"is_causal": mask == "causal=top_left", "enable_gqa": drawn.query_heads != drawn.key_heads}
+        options = {"is_causal": drawn.mask == "causal=top_left", "enable_gqa": drawn.query_heads != drawn.key_heads}
         if drawn.key_lengths is not None:
             live = np.arange(drawn.key_len) < drawn.key_lengths[:, None]
-            self.options["attn_mask"] = torch.from_numpy(live)[:, None, None, :]
-        self.kernel = getattr(torch.nn.attention.SDPBackend, self.backend)
+            options["attn_mask"] = torch.from_numpy(live)[:, None, None, :]
+        self.forward = partial(torch.nn.functional.scaled_dot_product_attention, *self.inputs, **options)
         try:
-            self._forward()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.out = self.forward()
         except RuntimeError as error:
             raise Absent(f"no kernel of this back end: {str(error).splitlines()[0]}") from error
         if self.backward:
-            self.gradient = self._tensor(drawn.array("dout"))
+            gradient = self._tensor(drawn.array("dout"))
+            self.gradients = ()
+            self.gradient = partial(torch.autograd.grad, self.out, self.inputs, gradient, retain_graph=True)
+
+    def _choose(self, flash: bool = True) -> None:
+        self.torch.backends.cuda.enable_flash_sdp(flash)  # CPUs too, whatever the name says
+        self.torch.backends.cuda.enable_math_sdp(not flash)
 
     def _tensor(self, array: np.ndarray):
         if array.dtype.itemsize == 4:
@@ -97,27 +131,26 @@ class TorchFlash(Peer):
         kind = self.torch.bfloat16 if array.dtype.name == "bfloat16" else self.torch.float16
         return self.torch.from_numpy(array.view(np.int16)).view(kind)
 
-    def _forward(self) -> None:
-        attention = self.torch.nn.functional.scaled_dot_product_attention
-        with warnings.catch_warnings(), self.torch.nn.attention.sdpa_kernel(self.kernel):
-            warnings.simplefilter("ignore")
-            if self.backward:
-                self.out = attention(*self.inputs, **self.options)
-            else:
-                with self.torch.no_grad():
-                    self.out = attention(*self.inputs, **self.options)
-
     def run(self) -> None:
         """Backward: the gradients alone; the forward pass they belong to ran before the clock."""
         if self.backward:
-            self.gradients = self.torch.autograd.grad(self.out, self.inputs, self.gradient, retain_graph=True)
+            self.gradients = self.gradient()
         else:
-            self._forward()
+            self.out = self.forward()
+
+    def _results(self) -> dict:
+        return dict(zip(("dq", "dk", "dv"), self.gradients, strict=False)) if self.backward else {"out": self.out}
+
+    def poison(self, drawn: Drawn) -> None:
+        for name, tensor in self._results().items():
+            tensor.copy_(self._tensor(drawn.array(name)))
+        self.gradients = ()
+        if not self.backward:
+            self.out = None
 
     def answers(self) -> dict[str, np.ndarray]:
-        results = dict(zip(("dq", "dk", "dv"), self.gradients, strict=True)) if self.backward else {"out": self.out}
         arrays = {}
-        for name, tensor in results.items():
+        for name, tensor in self._results().items():
             dense = tensor.detach().contiguous()
             arrays[name] = dense.numpy() if dense.element_size() == 4 else dense.view(self.torch.int16).numpy()
         return arrays
@@ -127,7 +160,14 @@ class TorchFlash(Peer):
 
 
 class TorchMath(TorchFlash):
-    suffix, backend = "-math", "MATH"
+    suffix = "-math"
+
+    def _choose(self, flash: bool = False) -> None:
+        super()._choose(flash)
+
+
+def _tasks() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 class OnnxRuntime(Peer):
@@ -140,46 +180,62 @@ class OnnxRuntime(Peer):
         _need(not drawn.backward, "no backward pass")
         _need(drawn.type == "f32", "MultiHeadAttention on CPUs takes f32 alone")
         _need(drawn.query_heads == drawn.key_heads, "MultiHeadAttention has no grouped heads")
-        _need(drawn.mask in ("none", "causal=top_left", "lengths=ragged"), f"not asked for mask {drawn.mask}")
+        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
         _need("causal" not in drawn.mask or drawn.query_len == drawn.key_len, "causal with as many keys as queries only")
-        self.shape = (drawn.batch, drawn.query_len, drawn.query_heads, drawn.value_dim)
-        feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
+        self.drawn = drawn
+        self.feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
+        self.out = self._packed(drawn.array("out"))
         names = ["q", "k", "v"]
         if drawn.key_lengths is not None:
-            feeds["lengths"] = drawn.key_lengths.astype(np.int32)
+            self.feeds["lengths"] = drawn.key_lengths.astype(np.int32)
             names += ["", "lengths"]  # the bias between them is left out
-        types = onnx.TensorProto
-        value = onnx.helper.make_tensor_value_info
-        inputs = [value(n, types.INT32 if n == "lengths" else types.FLOAT, a.shape) for n, a in feeds.items()]
         node = onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
                                      num_heads=drawn.query_heads, unidirectional=int("causal" in drawn.mask))  # fmt: skip
-        out = value("out", types.FLOAT, (*self.shape[:2], self.shape[2] * self.shape[3]))
-        graph = onnx.helper.make_graph([node], "attention", inputs, [out])
-        opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
-        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
-        self.options = runtime.SessionOptions()
-        self.options.intra_op_num_threads = threads
-        self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = runtime.InferenceSession(model.SerializeToString(), self.options, ["CPUExecutionProvider"])
+        before = _tasks()
+        self.session = runtime.InferenceSession(self._model(onnx, node), self._options(runtime, threads),
+                                                ["CPUExecutionProvider"])  # fmt: skip
+        self.threads = 1 + _tasks() - before  # the caller works too
         self.binding = self.session.io_binding()
-        for name, array in feeds.items():
-            self.binding.bind_ortvalue_input(name, runtime.OrtValue.ortvalue_from_numpy(array))
-        self.binding.bind_output("out")
+        for name, array in self.feeds.items():
+            self.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        self.binding.bind_output("out", "cpu", 0, np.float32, self.out.shape, self.out.ctypes.data)
+
+    def _model(self, onnx, node) -> bytes:
+        types, value = onnx.TensorProto, onnx.helper.make_tensor_value_info
+        inputs = [value(n, types.INT32 if n == "lengths" else types.FLOAT, a.shape) for n, a in self.feeds.items()]
+        graph = onnx.helper.make_graph([node], "attention", inputs, [value("out", types.FLOAT, self.out.shape)])
+        opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
+        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+    @staticmethod
+    def _options(runtime, threads: int):
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        passive = os.environ.get("OMP_WAIT_POLICY") == "passive"
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not passive)))
+        return options
 
     @staticmethod
     def _packed(array: np.ndarray) -> np.ndarray:
         batch, _, positions, _ = array.shape
         return np.ascontiguousarray(array.transpose(0, 2, 1, 3)).reshape(batch, positions, -1)
 
+    def load(self) -> None:
+        for name in "qkv":
+            self.feeds[name][...] = self._packed(self.drawn.array(name))
+
     def run(self) -> None:
         self.session.run_with_iobinding(self.binding)
 
+    def poison(self, drawn: Drawn) -> None:
+        self.out[...] = self._packed(drawn.array("out"))
+
     def answers(self) -> dict[str, np.ndarray]:
-        out = self.binding.get_outputs()[0].numpy().reshape(self.shape)
-        return {"out": np.ascontiguousarray(out.transpose(0, 2, 1, 3))}
+        shape = (self.drawn.batch, self.drawn.query_len, self.drawn.query_heads, self.drawn.value_dim)
+        return {"out": np.ascontiguousarray(self.out.reshape(shape).transpose(0, 2, 1, 3))}
 
     def threads_read_back(self) -> int:
-        return self.options.intra_op_num_threads
+        return self.threads
 
 
 class OpenVino(Peer):
@@ -191,24 +247,34 @@ class OpenVino(Peer):
         _need(not drawn.backward, "no backward pass")
         _need(drawn.type == "f32", "measured in f32 alone")
         _need(drawn.query_heads == drawn.key_heads, "ScaledDotProductAttention has no grouped heads")
-        _need(drawn.mask in ("none", "causal=top_left"), f"not asked for mask {drawn.mask}")
-        arrays = [drawn.array(n) for n in "qkv"]
-        parameters = [opset.parameter(a.shape, np.float32) for a in arrays]
-        node = opset.scaled_dot_product_attention(*parameters, causal="causal" in drawn.mask)
+        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
+        self.arrays = [drawn.array(n) for n in "qkv"]
+        parameters = [opset.parameter(a.shape, np.float32) for a in self.arrays]
+        mask = ()
+        if drawn.key_lengths is not None:
+            live = np.arange(drawn.key_len) < drawn.key_lengths[:, None]
+            mask = (opset.constant(live[:, None, None, :]),)
+        node = opset.scaled_dot_product_attention(*parameters, *mask, causal="causal" in drawn.mask)
         self.compiled = openvino.Core().compile_model(
             openvino.Model([node], parameters, "attention"),
             "CPU",
-            {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
-        )
+            {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY",
+             "ENABLE_CPU_PINNING": False},
+        )  # fmt: skip
         self.request = self.compiled.create_infer_request()
-        for n, array in enumerate(arrays):
+        for n, array in enumerate(self.arrays):
             self.request.set_input_tensor(n, openvino.Tensor(array, shared_memory=True))
+        self.out = np.empty_like(drawn.array("out"))
+        self.request.set_output_tensor(0, openvino.Tensor(self.out, shared_memory=True))
 
     def run(self) -> None:
         self.request.infer()
 
+    def poison(self, drawn: Drawn) -> None:
+        self.out[...] = drawn.array("out")
+
     def answers(self) -> dict[str, np.ndarray]:
-        return {"out": self.request.get_output_tensor(0).data}
+        return {"out": self.out}
 
     def threads_read_back(self) -> int:
         return int(self.compiled.get_property("INFERENCE_NUM_THREADS"))

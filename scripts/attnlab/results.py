@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import comb, isnan
+from math import isnan
 from pathlib import Path
 
 import h5py
@@ -39,15 +39,17 @@ def estimate_median(values, confidence: float = 0.95) -> Estimate:
     ordered = np.sort(np.asarray(values, float))
     count = len(ordered)
 
-    def coverage(dropped: int) -> float:
-        return 1 - 2 * sum(comb(count, k) for k in range(dropped + 1)) / 2**count
-
-    dropped = max((d for d in range((count + 1) // 2) if coverage(d) >= confidence), default=0)
+    ways, outside, dropped = 1, 2, 0  # of 2^count: with exactly `dropped` values below the median; beyond the interval
+    while dropped + 1 < (count + 1) // 2:
+        more = ways * (count - dropped) // (dropped + 1)
+        if 1 - (outside + 2 * more) / 2**count < confidence:
+            break
+        ways, outside, dropped = more, outside + 2 * more, dropped + 1
     return Estimate(
         float(np.median(ordered)),
         float(ordered[dropped]),
         float(ordered[count - 1 - dropped]),
-        max(0.0, coverage(dropped)),
+        max(0.0, 1 - outside / 2**count),
         count,
     )
 
