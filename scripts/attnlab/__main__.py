@@ -88,6 +88,40 @@ def figures(
 
 
 @app.command()
+def peers(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="an experiment whose variants name peers")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the run directory; goes on with one")] = None,
+    only: Annotated[str | None, typer.Option(metavar="REGEX", help="points whose label matches")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one invocation and short times")] = False,
+) -> None:
+    """Measures other libraries beside our variants, and prints a table."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from attnlab import peers as driver
+    from attnlab import peertables, results
+
+    directory = output or driver.directory_name(config)
+    try:
+        with driver.opened(config, directory, only, quick) as run:
+            console = Console(stderr=True)
+            with Progress(console=console, disable=not console.is_terminal) as progress:
+                total = len(run.points) * len(run.order)
+                task = progress.add_task(config.stem, total=total, completed=len(run.journal.lines))
+                run.measure(lambda line: progress.advance(task))
+                run.compare_waiting()
+        driver.rebuild(directory)
+    except driver.Refused as error:
+        typer.echo(f"attnlab: {error}", err=True)
+        raise typer.Exit(error.code) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"attnlab: interrupted; -o {directory} goes on", err=True)
+        raise typer.Exit(130) from error
+    typer.echo(peertables.markdown(results.read(directory)), nl=False)
+    typer.echo(f"attnlab: {directory}", err=True)
+
+
+@app.command()
 def encode(
     where: Annotated[Path, typer.Argument(metavar="FILE", help="UTF-8 text, one text per line")],
     output: Annotated[Path, typer.Option("-o", "--output", help="the .npy file to write: [lines, 384], unit norm")],

@@ -139,7 +139,9 @@ class TorchFlash(Peer):
             self.out = self.forward()
 
     def _results(self) -> dict:
-        return dict(zip(("dq", "dk", "dv"), self.gradients, strict=False)) if self.backward else {"out": self.out}
+        if self.backward:
+            return dict(zip(("dq", "dk", "dv"), self.gradients, strict=False))
+        return {} if self.out is None else {"out": self.out}
 
     def poison(self, drawn: Drawn) -> None:
         for name, tensor in self._results().items():
@@ -166,11 +168,25 @@ class TorchMath(TorchFlash):
         super()._choose(flash)
 
 
+class _Masked(Peer):
+    """These two promise nothing for a sequence without keys (one averages values it was told to leave out, the other
+    gives inf): they are asked with one key there, and the rows count as 0."""
+
+    def lengths(self, drawn: Drawn) -> np.ndarray | None:
+        self.empty = None if drawn.key_lengths is None else drawn.key_lengths == 0
+        return None if drawn.key_lengths is None else np.maximum(drawn.key_lengths, 1)
+
+    def settled(self, out: np.ndarray) -> dict[str, np.ndarray]:
+        if self.empty is not None:
+            out[self.empty] = 0
+        return {"out": out}
+
+
 def _tasks() -> int:
     return len(os.listdir("/proc/self/task"))
 
 
-class OnnxRuntime(Peer):
+class OnnxRuntime(_Masked):
     """MultiHeadAttention takes [batch, position, head x feature]: copies of that layout are made before the clock."""
 
     package = "onnxruntime"
@@ -186,8 +202,9 @@ class OnnxRuntime(Peer):
         self.feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
         self.out = self._packed(drawn.array("out"))
         names = ["q", "k", "v"]
-        if drawn.key_lengths is not None:
-            self.feeds["lengths"] = drawn.key_lengths.astype(np.int32)
+        lengths = self.lengths(drawn)
+        if lengths is not None:
+            self.feeds["lengths"] = lengths.astype(np.int32)
             names += ["", "lengths"]  # the bias between them is left out
         node = onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
                                      num_heads=drawn.query_heads, unidirectional=int("causal" in drawn.mask))  # fmt: skip
@@ -232,13 +249,13 @@ class OnnxRuntime(Peer):
 
     def answers(self) -> dict[str, np.ndarray]:
         shape = (self.drawn.batch, self.drawn.query_len, self.drawn.query_heads, self.drawn.value_dim)
-        return {"out": np.ascontiguousarray(self.out.reshape(shape).transpose(0, 2, 1, 3))}
+        return self.settled(np.ascontiguousarray(self.out.reshape(shape).transpose(0, 2, 1, 3)))
 
     def threads_read_back(self) -> int:
         return self.threads
 
 
-class OpenVino(Peer):
+class OpenVino(_Masked):
     package = "openvino"
 
     def __init__(self, drawn: Drawn, threads: int):
@@ -250,10 +267,9 @@ class OpenVino(Peer):
         _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
         self.arrays = [drawn.array(n) for n in "qkv"]
         parameters = [opset.parameter(a.shape, np.float32) for a in self.arrays]
-        mask = ()
-        if drawn.key_lengths is not None:
-            live = np.arange(drawn.key_len) < drawn.key_lengths[:, None]
-            mask = (opset.constant(live[:, None, None, :]),)
+        lengths, mask = self.lengths(drawn), ()
+        if lengths is not None:
+            mask = (opset.constant((np.arange(drawn.key_len) < lengths[:, None])[:, None, None, :]),)
         node = opset.scaled_dot_product_attention(*parameters, *mask, causal="causal" in drawn.mask)
         self.compiled = openvino.Core().compile_model(
             openvino.Model([node], parameters, "attention"),
@@ -274,7 +290,7 @@ class OpenVino(Peer):
         self.out[...] = drawn.array("out")
 
     def answers(self) -> dict[str, np.ndarray]:
-        return {"out": self.out}
+        return self.settled(self.out)
 
     def threads_read_back(self) -> int:
         return int(self.compiled.get_property("INFERENCE_NUM_THREADS"))

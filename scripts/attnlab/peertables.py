@@ -1,0 +1,1 @@
+from attnlab.tables import markdown
