@@ -49,13 +49,18 @@ def tables(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory to write NAME.md into")] = None,
 ) -> None:
     """Prints a table of each run, every point or claim a row; with -o writes it."""
-    from attnlab import studytables
+    from attnlab import peertables, studytables
     from attnlab import tables as runtables
     from attnlab.studies import StudyRun
 
     for run in _read(where):
         writer = studytables if isinstance(run, StudyRun) else runtables
-        text = writer.markdown(run) if form is Format.MARKDOWN else writer.comma_separated(run)
+        if form is Format.CSV:
+            text = writer.comma_separated(run)
+        elif writer is runtables and peertables.has_peers(run):
+            text = peertables.markdown(run)
+        else:
+            text = writer.markdown(run)
         if output is None:
             typer.echo(text, nl=False)
             continue

@@ -1,171 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention as other libraries offer it on CPUs, one class a library and back end.
-
-A peer is given a drawn problem and answers it as often as it is asked. Whatever the library wants of layouts, masks and
-graphs is made before: the clock sees the library alone. What it does not offer raises Absent, whose text becomes the
-reason of a skipped row.
-"""
+"""The peers: PyTorch, ONNX Runtime and OpenVINO on CPUs."""
 
 import os
-import warnings
-from functools import cache, partial
-from importlib import import_module, metadata
 
 import numpy as np
 
 from attnlab.drawn import Drawn
-
-MASKS = ("none", "causal=top_left", "lengths=ragged")
-
-
-class Absent(Exception):  # noqa: N818 - an answer as much as an error
-    """This library is not installed, or does not offer this problem; the text says which."""
-
-
-@cache
-def _library(name: str):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module(name)
-    except Exception as error:  # an installed library may fail to load in many ways
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Absent(f"{name} cannot be imported: {text}") from error
-
-
-def _need(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise Absent(otherwise)
-
-
-class Peer:
-    """One library on one drawn problem. The drawn arrays are its inputs and stay alive as long as it does."""
-
-    package = ""
-    suffix = ""
-
-    @classmethod
-    def plain_name(cls) -> str:
-        """As a config names it."""
-        return f"peer:{cls.package}{cls.suffix}"
-
-    @classmethod
-    def version(cls) -> str:
-        try:
-            return metadata.version(cls.package)
-        except metadata.PackageNotFoundError:
-            return "absent"
-
-    @classmethod
-    def name(cls) -> str:
-        """As a plan names it: two places of the version are enough to tell rows apart."""
-        return f"peer:{cls.package}-{'.'.join(cls.version().split('+')[0].split('.')[:2])}{cls.suffix}"
-
-    @classmethod
-    def facts(cls) -> dict[str, str]:
-        """What the provenance says of it, once it has answered."""
-        return {f"peer_{cls.package}_version": cls.version()}
-
-    def __init__(self, drawn: Drawn, threads: int):
-        """Makes ready, or raises Absent."""
-        raise NotImplementedError
-
-    def load(self) -> None:
-        """Reads the drawn arrays again, for a library that keeps copies of them."""
-
-    def run(self) -> None:
-        """Answers once; this is what is timed."""
-        raise NotImplementedError
-
-    def poison(self, drawn: Drawn) -> None:
-        """Overwrites what the last run gave with what `drawn` holds for unwritten."""
-        raise NotImplementedError
-
-    def answers(self) -> dict[str, np.ndarray]:
-        """What the last run gave, by operand."""
-        raise NotImplementedError
-
-    def threads_read_back(self) -> int:
-        raise NotImplementedError
-
-
-class TorchFlash(Peer):
-    """PyTorch gives new tensors for every answer: those of the last are overwritten before their memory is given back."""
-
-    package, suffix = "torch", "-flash"
-
-    @classmethod
-    def facts(cls) -> dict[str, str]:
-        return super().facts() | {"peer_torch_kernels": _library("torch").backends.cpu.get_cpu_capability()}
-
-    def __init__(self, drawn: Drawn, threads: int):
-        torch = self.torch = _library("torch")
-        torch.set_num_threads(threads)
-        self._choose()
-        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
-        self.backward = drawn.backward
-        self.inputs = [self._tensor(drawn.array(n)).requires_grad_(drawn.backward) for n in "qkv"]
-        options = {"is_causal": drawn.mask == "causal=top_left", "enable_gqa": drawn.query_heads != drawn.key_heads}
-        if drawn.key_lengths is not None:
-            live = np.arange(drawn.key_len) < drawn.key_lengths[:, None]
-            options["attn_mask"] = torch.from_numpy(live)[:, None, None, :]
-        self.forward = partial(torch.nn.functional.scaled_dot_product_attention, *self.inputs, **options)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self.out = self.forward()
-        except RuntimeError as error:
-            raise Absent(f"no kernel of this back end: {str(error).splitlines()[0]}") from error
-        if self.backward:
-            gradient = self._tensor(drawn.array("dout"))
-            self.gradients = ()
-            self.gradient = partial(torch.autograd.grad, self.out, self.inputs, gradient, retain_graph=True)
-
-    def _choose(self, flash: bool = True) -> None:
-        self.torch.backends.cuda.enable_flash_sdp(flash)  # CPUs too, whatever the name says
-        self.torch.backends.cuda.enable_math_sdp(not flash)
-
-    def _tensor(self, array: np.ndarray):
-        if array.dtype.itemsize == 4:
-            return self.torch.from_numpy(array)
-        kind = self.torch.bfloat16 if array.dtype.name == "bfloat16" else self.torch.float16
-        return self.torch.from_numpy(array.view(np.int16)).view(kind)
-
-    def run(self) -> None:
-        """Backward: the gradients alone; the forward pass they belong to ran before the clock."""
-        if self.backward:
-            self.gradients = self.gradient()
-        else:
-            self.out = self.forward()
-
-    def _results(self) -> dict:
-        if self.backward:
-            return dict(zip(("dq", "dk", "dv"), self.gradients, strict=False))
-        return {} if self.out is None else {"out": self.out}
-
-    def poison(self, drawn: Drawn) -> None:
-        for name, tensor in self._results().items():
-            tensor.copy_(self._tensor(drawn.array(name)))
-        self.gradients = ()
-        if not self.backward:
-            self.out = None
-
-    def answers(self) -> dict[str, np.ndarray]:
-        arrays = {}
-        for name, tensor in self._results().items():
-            dense = tensor.detach().contiguous()
-            arrays[name] = dense.numpy() if dense.element_size() == 4 else dense.view(self.torch.int16).numpy()
-        return arrays
-
-    def threads_read_back(self) -> int:
-        return self.torch.get_num_threads()
-
-
-class TorchMath(TorchFlash):
-    suffix = "-math"
-
-    def _choose(self, flash: bool = False) -> None:
-        super()._choose(flash)
+from attnlab.peer import MASKS, Peer, library, need
+from attnlab.peertorch import TorchFlash, TorchMath
 
 
 class _Masked(Peer):
@@ -187,27 +29,23 @@ def _tasks() -> int:
 
 
 class OnnxRuntime(_Masked):
-    """MultiHeadAttention takes [batch, position, head x feature]: copies of that layout are made before the clock."""
+    """MultiHeadAttention, and GroupQueryAttention for the causal prompts that it knows. They take [batch, position,
+    head x feature]: copies of that layout are made before the clock."""
 
     package = "onnxruntime"
 
     def __init__(self, drawn: Drawn, threads: int):
-        runtime, onnx = _library("onnxruntime"), _library("onnx")
-        _need(not drawn.backward, "no backward pass")
-        _need(drawn.type == "f32", "MultiHeadAttention on CPUs takes f32 alone")
-        _need(drawn.query_heads == drawn.key_heads, "MultiHeadAttention has no grouped heads")
-        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
-        _need("causal" not in drawn.mask or drawn.query_len == drawn.key_len, "causal with as many keys as queries only")
+        runtime, onnx = library("onnxruntime"), library("onnx")
+        grouped, causal = drawn.query_heads != drawn.key_heads, drawn.mask == "causal=top_left"
+        need(not drawn.backward, "no backward pass")
+        need(drawn.type == "f32", "MultiHeadAttention on CPUs takes f32 alone")
+        need(not grouped or causal, "grouped heads are asked for causal prompts alone")
+        need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
+        need(not causal or drawn.query_len == drawn.key_len, "causal with as many keys as queries alone")
         self.drawn = drawn
         self.feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
         self.out = self._packed(drawn.array("out"))
-        names = ["q", "k", "v"]
-        lengths = self.lengths(drawn)
-        if lengths is not None:
-            self.feeds["lengths"] = lengths.astype(np.int32)
-            names += ["", "lengths"]  # the bias between them is left out
-        node = onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
-                                     num_heads=drawn.query_heads, unidirectional=int("causal" in drawn.mask))  # fmt: skip
+        node = self._grouped(onnx, drawn) if grouped else self._plain(onnx, drawn, causal)
         before = _tasks()
         self.session = runtime.InferenceSession(self._model(onnx, node), self._options(runtime, threads),
                                                 ["CPUExecutionProvider"])  # fmt: skip
@@ -216,11 +54,31 @@ class OnnxRuntime(_Masked):
         for name, array in self.feeds.items():
             self.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
         self.binding.bind_output("out", "cpu", 0, np.float32, self.out.shape, self.out.ctypes.data)
+        for name in node.output[1:]:
+            self.binding.bind_output(name)
+
+    def _plain(self, onnx, drawn: Drawn, causal: bool):
+        names, lengths = ["q", "k", "v"], self.lengths(drawn)
+        if lengths is not None:
+            self.feeds["lengths"] = lengths.astype(np.int32)
+            names += ["", "lengths"]  # the bias between them is left out
+        return onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
+                                     num_heads=drawn.query_heads, unidirectional=int(causal))  # fmt: skip
+
+    def _grouped(self, onnx, drawn: Drawn):
+        """Without a past; the present that it copies its keys and values into belongs to the operator."""
+        self.lengths(drawn)
+        self.feeds["last"] = np.full(drawn.batch, drawn.key_len - 1, np.int32)
+        self.feeds["total"] = np.array([drawn.key_len], np.int32)
+        return onnx.helper.make_node("GroupQueryAttention", ["q", "k", "v", "", "", "last", "total"],
+                                     ["out", "present_keys", "present_values"], domain="com.microsoft",
+                                     num_heads=drawn.query_heads, kv_num_heads=drawn.key_heads)  # fmt: skip
 
     def _model(self, onnx, node) -> bytes:
         types, value = onnx.TensorProto, onnx.helper.make_tensor_value_info
-        inputs = [value(n, types.INT32 if n == "lengths" else types.FLOAT, a.shape) for n, a in self.feeds.items()]
-        graph = onnx.helper.make_graph([node], "attention", inputs, [value("out", types.FLOAT, self.out.shape)])
+        inputs = [value(n, types.INT32 if a.dtype == np.int32 else types.FLOAT, a.shape) for n, a in self.feeds.items()]
+        outputs = [value("out", types.FLOAT, self.out.shape), *(value(n, types.FLOAT, None) for n in node.output[1:])]
+        graph = onnx.helper.make_graph([node], "attention", inputs, outputs)
         opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
         return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
 
@@ -259,12 +117,12 @@ class OpenVino(_Masked):
     package = "openvino"
 
     def __init__(self, drawn: Drawn, threads: int):
-        openvino = _library("openvino")
-        opset = _library("openvino.opset13")
-        _need(not drawn.backward, "no backward pass")
-        _need(drawn.type == "f32", "measured in f32 alone")
-        _need(drawn.query_heads == drawn.key_heads, "ScaledDotProductAttention has no grouped heads")
-        _need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
+        openvino = library("openvino")
+        opset = library("openvino.opset13")
+        need(not drawn.backward, "no backward pass")
+        need(drawn.type == "f32", "measured in f32 alone")
+        need(drawn.query_heads == drawn.key_heads, "ScaledDotProductAttention has no grouped heads")
+        need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
         self.arrays = [drawn.array(n) for n in "qkv"]
         parameters = [opset.parameter(a.shape, np.float32) for a in self.arrays]
         lengths, mask = self.lengths(drawn), ()

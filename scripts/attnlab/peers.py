@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`attnlab peers`: other libraries and our variants on the same arrays, interleaved in one process per invocation.
 
-The run directory is that of `attnbench plan CONFIG -o RUN`; the journal gets the lines that `attnbench run` would write.
+The run directory is that of `attnbench plan CONFIG -o RUN`; its journal gets such lines as `attnbench run` writes.
 Two OpenMP runtimes live in a worker, and thread pools beside them: while one contestant runs, the threads of the others
 must not spin, so a worker is told to wait passively before it begins. What that costs or gains is measured at the end.
 """
@@ -111,8 +111,8 @@ class Journal:
 
     def __init__(self, run: Path):
         try:
-            self.lock = open(run / "lock", "r+")
-            self.file = open(run / "journal.jsonl", "r+b")
+            self.lock = (run / "lock").open("r+")
+            self.file = (run / "journal.jsonl").open("r+b")
         except OSError as error:
             raise Refused(f"{run} is no run directory of attnbench: {error.strerror}: {error.filename}") from error
         try:

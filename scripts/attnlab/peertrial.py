@@ -40,7 +40,8 @@ def is_unstable(samples: Sequence[int], target_ci: float) -> bool:
     if len(samples) < FEWEST_JUDGED:
         return False
     half = len(samples) // 2
-    (low, median, high), *halves = (np.quantile(s, (0.25, 0.5, 0.75)) for s in (samples, samples[:half], samples[half:]))
+    parts = (samples, samples[:half], samples[half:])
+    (low, median, high), *halves = (np.quantile(part, (0.25, 0.5, 0.75)) for part in parts)
     drift = abs(halves[1][1] - halves[0][1])
     spread = max(h[2] - h[0] for h in halves)
     return not high - low <= UNSTABLE_SPREAD * median or (drift > target_ci * median and drift > spread)

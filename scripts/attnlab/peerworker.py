@@ -19,7 +19,7 @@ import numpy as np
 
 from attnlab import native
 from attnlab.drawn import Drawn
-from attnlab.peerlibraries import Absent, Peer
+from attnlab.peer import Absent, Peer
 from attnlab.peertrial import Rules, Trial, measure
 
 MAX_SETS = 4096

@@ -70,6 +70,8 @@ class Point:
     timing_notes: tuple[str, ...] = ()
     timing_valid: bool = True
     time_ns: Estimate | None = None
+    medians_ns: dict[int, float] = field(default_factory=dict)  # by invocation
+    min_bytes: float = 0.0
     checks: dict = field(default_factory=dict)  # of the invocation with the largest error
     workspace_bytes: int = 0
 
@@ -207,6 +209,7 @@ def _finish(point: Point, trials: list[dict]) -> None:
         point.checks = {n.removeprefix("check_"): v for n, v in shown.items() if n.startswith("check_")}
     if point.status == "MEASURED":
         point.time_ns = estimate_median([t["median_ns"] for t in measured])
+        point.medians_ns = {t["invocation"]: t["median_ns"] for t in measured}
 
 
 def open_file(where: Path) -> tuple[Path, h5py.File]:
@@ -256,6 +259,8 @@ def _read(path: Path, file: h5py.File) -> Run:
     by_id = {p.id: p for p in points}
     for point, baseline in zip(points, plan["baseline"], strict=True):
         point.baseline = by_id.get(baseline)
+    for point, least in zip(points, plan["min_bytes"], strict=True):
+        point.min_bytes = least
     for point, rung in zip(points, plan.get("improves_on", [""] * len(points)), strict=True):
         point.improves_on = rung
         point.below = _rung_below(point, points) if rung else None
