@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from attnlab.results import Estimate, Point, Run, estimate_median
 from attnlab.tables import EXPLANATION, Notes, grid, provenance, state, verdict_text
-from attnlab.text import interval, percent, significant, time
+from attnlab.text import count, interval, percent, significant, time
 
 SHORT = 256  # keys: a sentence
 
@@ -130,7 +130,7 @@ def _every(run: Run, notes: Notes) -> str:
     rows = []
     for group in groups(run):
         ours = ours_of(group)
-        for p in group:
+        for p in (p for p in group if p.status != "SKIPPED"):
             ratio = faster(ours, p) if ours is not None and is_peer(p) else None
             rows.append([
                 problem_text(p.factors), str(p.factors["threads"]), p.factors["variant"],
@@ -139,6 +139,15 @@ def _every(run: Run, notes: Notes) -> str:
                 f"{p.workspace_bytes / 1e6:.3g} MB" if p.time_ns and not is_peer(p) else "-", verdict_text(p, notes),
             ])  # fmt: skip
     return grid(header, rows, 3)
+
+
+def _left_out(run: Run) -> list[str]:
+    reasons: dict[tuple[str, str], int] = {}
+    for point in run.points:
+        if point.status == "SKIPPED":
+            told = (point.factors["variant"], point.reason)
+            reasons[told] = reasons.get(told, 0) + 1
+    return [f"- {variant}, {count(points, 'point')}: {reason}" for (variant, reason), points in reasons.items()]
 
 
 def _facts(run: Run) -> list[str]:
@@ -164,4 +173,6 @@ def markdown(run: Run) -> str:
     text += ["- intervals cover the true median with probability " + ", ".join(map(percent, sorted(coverages)))]
     text += ["", "## Ratios and goals", "", _goals(run), "", "## Every contestant", "", every, ""]
     text += [f"({n}) {note}  " for n, note in enumerate(notes.texts, 1)] + ([""] if notes.texts else [])
+    left_out = _left_out(run)
+    text += ["Not offered, or not here:", "", *left_out, ""] if left_out else []
     return "\n".join([*text, EXPLANATION, EXPLANATION_OF_RATIOS]) + "\n"

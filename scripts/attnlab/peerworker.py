@@ -136,10 +136,12 @@ class Worker:
             line = {"point": point["id"], "invocation": self.invocation, "position": position, "started_utc": now}
             try:
                 line |= self.attempt(position, point["factors"])
-            except (Absent, native.Unsupported, MemoryError) as why:
+            except (Absent, native.Unsupported) as why:
                 line |= {"status": "SKIPPED", "reason": str(why)}
             except Exception as why:  # whatever a library throws is its row's business
-                line |= {"status": "FAILED", "reason": f"{type(why).__name__}: {str(why)[:400]}"}
+                status = "SKIPPED" if isinstance(why, MemoryError) else "FAILED"
+                line |= {"status": status, "reason": f"{type(why).__name__}: {str(why)[:400]}"}
+                self.block.leave()  # it may hold the values of the warm-up
             self.say(json.dumps(line))
 
     def attempt(self, position: int, factors: dict) -> dict:
