@@ -122,8 +122,11 @@ def peers(
     except KeyboardInterrupt as error:
         typer.echo(f"attnlab: interrupted; -o {directory} goes on", err=True)
         raise typer.Exit(130) from error
-    typer.echo(peertables.markdown(results.read(directory)), nl=False)
+    made = results.read(directory)
+    typer.echo(peertables.markdown(made), nl=False)
     typer.echo(f"attnlab: {directory}", err=True)
+    ours = {p.status for p in made.points if not peertables.is_peer(p)}
+    raise typer.Exit(4 if "REJECTED" in ours else 3 if "FAILED" in ours else 0)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 from attnlab import ROOT
+from attnlab.peertables import problem_text
 
 PROGRAM = ROOT / "build/attnbench"
 LIBRARIES = "attnlab.peerlibraries"
@@ -217,8 +218,8 @@ class Run:
         chosen = {p["id"]: p["factors"] for p in warm
                   if (p["factors"]["threads"], p["factors"]["block"]) == (most, block)}  # fmt: skip
         left = [n for n, point in enumerate(self.order[0]) if self.points[point]["id"] in chosen]
-        facts = {"wait_policy": "passive", "spin_threads": most,
-                 "spin_problem": next(iter(chosen.values()))["label"].partition("/batch=")[2]}  # fmt: skip
+        asked = problem_text(next(iter(chosen.values())))
+        facts = {"wait_policy": "passive", "spin_threads": most, "spin_problem": asked}
         for text in self.lines(0, lambda: left, passive=False):
             line = json.loads(text)
             left.remove(line["position"])
