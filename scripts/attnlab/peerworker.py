@@ -75,7 +75,7 @@ class Block:
 def _objection(factors: dict) -> str:
     for name, value in NEEDED.items():
         if factors[name] != value:
-            return f"attnlab peers measures {name} {value or 'none'} alone, not {factors[name]}"
+            return f"attnlab peers does not measure {name} {factors[name]}" + (f"; say {value}" if value else "")
     default = np.float32(1 / math.sqrt(factors["head_dim"]))
     return "" if np.float32(factors["scale"]) == default else "attnlab peers measures the default scale alone"
 

@@ -18,7 +18,7 @@ from attnlab.peerlibraries import PEERS
 from attnlab.peertrial import Rules, is_unstable, measure
 
 PROBLEM = "problem: {query_heads: 2, query_len: 24, head_dim: 16}"
-MEASURE = "measure: {invocations: 2, min_time: 2 ms, max_time: 20 ms, timeout: 8 s}"
+MEASURE = "measure: {invocations: 2, min_time: 2 ms, max_time: 20 ms, timeout: 4 s}"
 
 
 def config_of(path: Path, variants: str, rest: str = "") -> Path:
@@ -34,14 +34,19 @@ def run_of(config: Path, directory: Path) -> results.Run:
     return results.read(directory)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def workers_find_the_fakes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{ROOT / 'scripts'}:{Path(__file__).parent}")
+        yield
+
+
 @pytest.fixture(scope="module")
 def everyone(tmp_path_factory):
     """A run of our variant and every fake."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{ROOT / 'scripts'}:{Path(__file__).parent}")
-        folder = tmp_path_factory.mktemp("peers")
-        names = ", ".join(f'"{peer.plain_name()}"' for peer in fakepeers.PEERS)
-        return run_of(config_of(folder / "c.yaml", f"naive, {names}"), folder / "run")
+    folder = tmp_path_factory.mktemp("peers")
+    names = ", ".join(f'"{peer.plain_name()}"' for peer in fakepeers.PEERS)
+    return run_of(config_of(folder / "c.yaml", f"naive, {names}"), folder / "run")
 
 
 def point(run: results.Run, variant: str) -> results.Point:
@@ -57,7 +62,7 @@ BECOMES = {
     "peer:fake-1.2-idle": ("REJECTED", "unwritten"),
     "peer:fake-1.2-spoiling": ("REJECTED", "modifies an input: k"),
     "peer:fake-1.2-missing": ("SKIPPED", "fake cannot be imported"),
-    "peer:fake-1.2-slow": ("FAILED", "no result within 8 s"),
+    "peer:fake-1.2-slow": ("FAILED", "no result within 4 s"),
     "peer:fake-1.2-crashing": ("FAILED", "signal 6 (Aborted)"),
     "peer:fake-1.2-raising": ("FAILED", "RuntimeError: no kernel for this shape"),
 }
@@ -96,6 +101,14 @@ def test_each_point_is_measured_at_its_place_in_the_order(everyone):
     assert plan["order"][0] != plan["order"][1]
 
 
+def test_what_is_over_is_not_tried_again(everyone):
+    journal = [json.loads(line) for line in (everyone.path.parent / "journal.jsonl").read_text().splitlines()]
+    lines = {p.factors["variant"]: [line for line in journal if line["point"] == p.id] for p in everyone.points}
+    assert {variant: len(own) for variant, own in lines.items()} == {
+        variant: 2 if status == "MEASURED" else 1 for variant, (status, _) in BECOMES.items()
+    }
+
+
 def test_what_was_measured_stays(everyone):
     journal = everyone.path.parent / "journal.jsonl"
     whole = journal.read_bytes()
@@ -113,16 +126,29 @@ def test_two_processes_do_not_share_a_run(everyone):
 
 
 def test_cold_points_rotate(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'scripts'}:{Path(__file__).parent}")
     monkeypatch.setattr(sys.modules[__name__], "PROBLEM", "problem: {query_len: 1, key_len: 65536, head_dim: 64}")
     run = run_of(config_of(tmp_path / "c.yaml", 'naive, "peer:fake-honest"', "cache: cold"), tmp_path / "run")
     assert {p.status for p in run.points} == {"MEASURED"}
 
 
-def test_threads_that_were_not_delivered_spoil_the_timing(everyone, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'scripts'}:{Path(__file__).parent}")
+def test_threads_that_were_not_delivered_spoil_the_timing(tmp_path):
     run = run_of(config_of(tmp_path / "c.yaml", '"peer:fake-few"', "threads: 2"), tmp_path / "run")
     assert point(run, "peer:fake-1.2-few").timing_notes[0] in ("1 of 2 threads delivered", "oversubscribed")
+
+
+def test_a_run_that_attnbench_planned_is_gone_on_with(tmp_path):
+    config = config_of(tmp_path / "c.yaml", 'naive, "peer:fake-honest"')
+    subprocess.run([peers.PROGRAM, "plan", config, "-o", tmp_path / "run"], check=True, capture_output=True)
+    run = run_of(config, tmp_path / "run")
+    assert {p.factors["variant"]: p.status for p in run.points} == {"naive": "MEASURED", "peer:fake-honest": "MEASURED"}
+
+
+def test_what_is_not_drawn_or_bound_is_skipped(tmp_path):
+    config = tmp_path / "c.yaml"
+    problem = "{query_len: 24, head_dim: 16, lse: true}"
+    config.write_text(f"problem: {problem}\nvariant: naive\nplacement: none\n{MEASURE}\n")
+    found = point(run_of(config, tmp_path / "run"), "naive")
+    assert (found.status, found.reason) == ("SKIPPED", "attnlab peers does not measure lse 1")
 
 
 def attnlab(*words: object) -> subprocess.CompletedProcess:
