@@ -191,12 +191,14 @@ class Run:
 
     def lines(self, invocation: int, positions: Callable[[], list[int]], passive: bool = True) -> Iterator[str]:
         """Walks what is open, in as many workers as it takes."""
-        while left := positions():
+        while left := list(positions()):
             worker = Worker(self.directory, invocation, left, self.module, passive)
             try:
                 yield from self._attend(worker, invocation)
             finally:
                 worker.close()
+            if positions() == left:
+                raise Refused("a worker ended before its first point", 1)
 
     def measure(self, advance: Callable[[dict], object]) -> None:
         for invocation in range(len(self.order)):
