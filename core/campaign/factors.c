@@ -280,7 +280,15 @@ const struct attn_variant *campaign_variant_at(const struct attn_registry *regis
     return row[level];
 }
 
+bool campaign_variant_is_foreign(const char *name) {
+    static const char prefix[] = "peer:";
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 && name[sizeof prefix - 1];
+}
+
 const struct attn_variant *campaign_variant_any(const struct attn_registry *registry, const char *name) {
+    static const struct attn_variant foreign = {.name = "peer", .traits = ATTN_PARALLEL};
+    if (campaign_variant_is_foreign(name))
+        return &foreign;
     for (int index = 0; index < registry->variant_count; ++index) {
         const struct attn_variant *const variant = campaign_variant_at(registry, index);
         if (variant && strcmp(variant->name, name) == 0)

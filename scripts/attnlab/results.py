@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import comb, isnan
+from math import isnan
 from pathlib import Path
 
 import h5py
@@ -39,15 +39,17 @@ def estimate_median(values, confidence: float = 0.95) -> Estimate:
     ordered = np.sort(np.asarray(values, float))
     count = len(ordered)
 
-    def coverage(dropped: int) -> float:
-        return 1 - 2 * sum(comb(count, k) for k in range(dropped + 1)) / 2**count
-
-    dropped = max((d for d in range((count + 1) // 2) if coverage(d) >= confidence), default=0)
+    ways, outside, dropped = 1, 2, 0  # of 2^count: with exactly `dropped` values below the median; beyond the interval
+    while dropped + 1 < (count + 1) // 2:
+        more = ways * (count - dropped) // (dropped + 1)
+        if 1 - (outside + 2 * more) / 2**count < confidence:
+            break
+        ways, outside, dropped = more, outside + 2 * more, dropped + 1
     return Estimate(
         float(np.median(ordered)),
         float(ordered[dropped]),
         float(ordered[count - 1 - dropped]),
-        max(0.0, coverage(dropped)),
+        max(0.0, 1 - outside / 2**count),
         count,
     )
 
@@ -68,6 +70,8 @@ class Point:
     timing_notes: tuple[str, ...] = ()
     timing_valid: bool = True
     time_ns: Estimate | None = None
+    medians_ns: dict[int, float] = field(default_factory=dict)  # by invocation
+    min_bytes: float = 0.0
     checks: dict = field(default_factory=dict)  # of the invocation with the largest error
     workspace_bytes: int = 0
 
@@ -205,6 +209,7 @@ def _finish(point: Point, trials: list[dict]) -> None:
         point.checks = {n.removeprefix("check_"): v for n, v in shown.items() if n.startswith("check_")}
     if point.status == "MEASURED":
         point.time_ns = estimate_median([t["median_ns"] for t in measured])
+        point.medians_ns = {t["invocation"]: t["median_ns"] for t in measured}
 
 
 def open_file(where: Path) -> tuple[Path, h5py.File]:
@@ -254,6 +259,8 @@ def _read(path: Path, file: h5py.File) -> Run:
     by_id = {p.id: p for p in points}
     for point, baseline in zip(points, plan["baseline"], strict=True):
         point.baseline = by_id.get(baseline)
+    for point, least in zip(points, plan["min_bytes"], strict=True):
+        point.min_bytes = least
     for point, rung in zip(points, plan.get("improves_on", [""] * len(points)), strict=True):
         point.improves_on = rung
         point.below = _rung_below(point, points) if rung else None

@@ -25,7 +25,7 @@ def value_text(factor: str, value) -> str:
     return (text.rsplit("/", 1)[-1] if factor == "capture" else text) or "-"
 
 
-def _state(run: Run) -> str:
+def state(run: Run) -> str:
     """The counts that a reader needs before the first number."""
     of = {s: sum(p.status == s for p in run.points) for s in ("MEASURED", "SKIPPED", "REJECTED", "FAILED", "PENDING")}
     weak = sum(p.checks.get("weak", 0) == 1 for p in run.points if p.status == "MEASURED")
@@ -44,7 +44,7 @@ probability that it covers the true median. GFLOP/s: operations that the mathema
 bound: the largest error of an element as a part of what rounding may cause there; above 1 it is rejected."""
 
 
-class _Notes:
+class Notes:
     """Numbered remarks under a table; equal ones are told once."""
 
     def __init__(self):
@@ -56,7 +56,8 @@ class _Notes:
         return f"({self.texts.index(text) + 1})"
 
 
-def _verdict(point: Point, notes: _Notes) -> str:
+def verdict_text(point: Point, notes: Notes) -> str:
+    """What came of a point; what there is to say of it becomes a note."""
     if point.status != "MEASURED":
         word = MISSING if point.status == "SKIPPED" else point.status
         return f"{word} {notes.mark(point.reason)}" if point.reason else word
@@ -78,9 +79,9 @@ def _gain(point: Point) -> str:
     return f"{significant(point.gain)} on {point.improves_on}{word}"
 
 
-def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, notes: _Notes) -> list[str]:
+def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, notes: Notes) -> list[str]:
     cells = [value_text(f, point.factors[f]) for f in run.varying]
-    verdict = _verdict(point, notes)
+    verdict = verdict_text(point, notes)
     estimate = point.time_ns
     if not estimate:
         nothing = MISSING if point.status == "SKIPPED" else "-"
@@ -96,7 +97,7 @@ def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, n
     return [*cells, significant(point.checks.get("bound_fraction")), verdict]
 
 
-def _grid(header: list[str], rows: list[list[str]], left: int) -> str:
+def grid(header: list[str], rows: list[list[str]], left: int) -> str:
     """Pipes and padding: a table for Markdown that reads as well without it. `left` columns and the last are texts."""
     texts = {*range(left), len(header) - 1}
     width = [max(len(line[n]) for line in (header, *rows)) for n in range(len(header))]
@@ -142,7 +143,7 @@ def markdown(run: Run) -> str:
     baseline = any(p.baseline for p in run.points)
     ladder = any(p.gain for p in run.points)
     named = run.plan.get("baseline") or "the baseline"
-    notes = _Notes()
+    notes = Notes()
     covered = f"interval ({percent(next(iter(coverages)))})" if len(coverages) == 1 else "interval"
     header = [*run.varying, "median", covered, *(["coverage"] if len(coverages) > 1 else []), "invocations", "GFLOP/s"]
     header += [f"speed-up on {named}", f"{named} takes"] if baseline else []
@@ -151,9 +152,9 @@ def markdown(run: Run) -> str:
     rows = [_row(run, p, coverages, baseline, ladder, notes) for p in run.points]
     text = [f"# {run.name}" + (f": {run.plan['question']}" if run.plan.get("question") else ""), ""]
     text += [f"- {key}: {value}" for key, value in provenance(run)]
-    text += [f"- {_state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
+    text += [f"- {state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
     text += [f"- the same in every row: {_fixed(run)}", *(f"- {line}" for line in _dependent(run))]
-    text += ["", _grid(header, rows, len(run.varying)), ""]
+    text += ["", grid(header, rows, len(run.varying)), ""]
     text += [f"({n}) {note}  " for n, note in enumerate(notes.texts, 1)] + ([""] if notes.texts else [])
     text += [EXPLANATION]
     if baseline:

@@ -53,6 +53,17 @@ Test(config_expansion, variants_stand_in_ladder_order) {
     cr_expect_eq(planned(WITH_MATRIX("{variant: [tiled, \"t*\", \"*\"]}"))->point_count, 5);
 }
 
+Test(config_expansion, variants_of_other_libraries_stand_behind_the_ladder) {
+    const struct campaign_plan *const plan =
+        planned(WITH_MATRIX("{variant: [\"peer:b-1.2\", naive, \"peer:a\", \"peer:b-1.2\"], threads: [1, 2]}"));
+    const char *const wanted[] = {"naive", "peer:b-1.2", "peer:b-1.2", "peer:a", "peer:a"};
+    cr_assert_eq(plan->point_count, sizeof wanted / sizeof *wanted);
+    for (size_t n = 0; n < plan->point_count; ++n)
+        cr_expect_str_eq(plan->points[n].variant, wanted[n]);
+    expect_begins(refused(WITH_MATRIX("{variant: \"peer:*\"}")), "c.yaml:2:20: no variant matches 'peer:*'");
+    expect_begins(refused(WITH_MATRIX("{variant: \"peer:\"}")), "c.yaml:2:20: unknown variant 'peer:'");
+}
+
 Test(config_expansion, serial_variants_keep_one_thread) {
     const struct campaign_plan *const plan =
         planned(WITH_MATRIX("{variant: [tiled, parallel_heads], threads: 1-max*2}"));
