@@ -41,8 +41,8 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
     values[BLOCK_QUERIES] =
         flash_clamp(values[BLOCK_QUERIES], group_rows, flash_round_up(flash_rows(problem), group_rows));
     values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % group_rows;
-    if (values[RESCALE_THRESHOLD] == 0)
-        values[RESCALE_THRESHOLD] = 8;
+    if (values[RESCALE_THRESHOLD] == 0) /* e^11 above the first few scores: rare, and far from overflow */
+        values[RESCALE_THRESHOLD] = 16;
     if (values[SPLIT_KEYS] == 0) /* by length alone, so that no answer depends on the number of threads */
         values[SPLIT_KEYS] = flash_round_up(flash_clamp(problem->key_len / 16, 256, 4096), DECODE_BLOCK);
     if (values[SCHEDULE] == 0)

@@ -90,93 +90,122 @@ static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, co
     amx_block_store(scores, stride);
 }
 
-/* Weights of a panel whose pairs are all live and plain, from dots to bf16. Adds to the rows' sums and keeps the
- * highest score seen, as vec_exp2_from encodes it. */
-static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t r, const float *dots, uint16_t *weights,
-                                         vec sums[AMX_BLOCK], vec_bits highest) {
+/* Which of the VEC_LANES keys from `key` on row `r` of a tile sees. */
+static inline vec_bits amx_seen(const struct flash_tile *tile, int64_t r, int64_t key) {
+    const struct attn_row *const row = &tile->rows[r];
+    const vec_bits keys = vec_count_from(0);
+    return (keys >= (int32_t)flash_clamp(row->key_begin - key, 0, VEC_LANES)) &
+           (keys < (int32_t)flash_clamp(row->key_end - key, 0, VEC_LANES));
+}
+
+/* A group of rows on its way from dots to bf16 weights. */
+struct amx_rows {
+    vec sums[AMX_BLOCK]; /* of weights */
+    vec_bits highest;    /* score seen, as vec_exp2_from encodes it */
+};
+
+/* Weights of the panel that begins at `key`. `cut` (constant at each call): some pair is masked, or might be. */
+VEC_INLINE void amx_panel_weights(const struct flash_tile *tile, int64_t r, bool cut, int64_t key, const float *dots,
+                                  uint16_t *weights, struct amx_rows *rows) {
     const vec factor = vec_all(tile->call->problem->scale * EDGE_LOG2E);
     const int64_t weight_stride = amx_weight_stride(tile->call->plan.block_keys);
     for (int n = 0; n < AMX_BLOCK; ++n) {
         const float reference = tile->states[r + n].reference;
         const vec shifted = vec_all(VEC_EXP2_MAGIC - reference), lowest = vec_all(reference + VEC_EXP2_LOWEST);
         for (int x = 0; x < AMX_BLOCK; x += VEC_LANES) {
+            const vec_bits seen = cut ? amx_seen(tile, r + n, key + x) : (vec_bits){0};
+            const vec score = factor * vec_load(dots + n * AMX_BLOCK + x);
             vec_bits rounded;
-            const vec weight = vec_exp2_from(factor * vec_load(dots + n * AMX_BLOCK + x), shifted, lowest, &rounded);
-            highest = vec_bits_max(rounded, highest);
-            sums[n] += weight;
+            vec weight = vec_exp2_from(cut ? vec_select(seen, score, lowest) : score, shifted, lowest, &rounded);
+            if (cut)
+                weight = vec_select(seen, weight, vec_all(EDGE_MASKED));
+            rows->highest = vec_bits_max(rounded, rows->highest);
+            rows->sums[n] += weight;
             vec_store_bf16(weights + n * weight_stride + x, weight);
         }
     }
-    return highest;
 }
 
-static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first,
-                             int64_t last) {
-    enum { DOTS = AMX_BLOCK * AMX_BLOCK };
-    const uint16_t *const panel = amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + first) / AMX_BLOCK);
-    const int64_t panels = (last - first) / AMX_BLOCK;
-    const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
-    float *const dots = tile->scores;
-    uint16_t *const weights = amx_weights(tile, r) + first;
-    vec sums[AMX_BLOCK];
-    vec_bits highest = {0};
-    for (int n = 0; n < AMX_BLOCK; ++n)
-        sums[n] = vec_all(0.0f);
-    amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
-    for (int64_t n = 0; n < panels; ++n) {
-        if (n + 1 < panels) /* under way while this panel's exponentials are taken */
-            amx_panel_scores(tile, r, panel + (n + 1) * elements, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
-        highest = amx_panel_weights(tile, r, dots + n % 2 * DOTS, weights + n * AMX_BLOCK, sums, highest);
+/* Gives rows without a reference a first one, from the dots of one panel; false when some row sees none of it. */
+static inline bool amx_settle(const struct flash_tile *tile, int64_t r, int64_t key, const float *dots) {
+    const float factor = tile->call->problem->scale * EDGE_LOG2E;
+    bool settled = true;
+    for (int n = 0; n < AMX_BLOCK; ++n) {
+        vec tops = vec_all(-INFINITY);
+        for (int x = 0; x < AMX_BLOCK && tile->states[r + n].reference == -INFINITY; x += VEC_LANES)
+            tops = vec_max(
+                vec_select(amx_seen(tile, r + n, key + x), vec_all(factor) * vec_load(dots + n * AMX_BLOCK + x), tops),
+                tops);
+        settled &= flash_row_settle(tile, r + n, vec_top(tops));
     }
-    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
-    if (vec_any(vec_bits_max(highest, limit) != limit))
+    return settled;
+}
+
+static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                             const struct flash_span *span) {
+    enum { DOTS = AMX_BLOCK * AMX_BLOCK };
+    const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
+    const uint16_t *panel = amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / AMX_BLOCK);
+    struct amx_rows rows = {.highest = {0}};
+    if (!span->plain)
         return false;
     for (int n = 0; n < AMX_BLOCK; ++n)
-        tile->states[r + n].sum += vec_sum(sums[n]);
+        rows.sums[n] = vec_all(0.0f);
+    float *const dots = tile->scores;
+    amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
+    if (!amx_settle(tile, r, block_first + span->first, dots) || !flash_group_fusible(tile, r, AMX_BLOCK))
+        return false;
+    for (int64_t j = span->first, n = 0; j < span->last; j += AMX_BLOCK, ++n) {
+        panel += elements;
+        if (j + AMX_BLOCK < span->last) /* under way while this panel's exponentials are taken */
+            amx_panel_scores(tile, r, panel, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
+        uint16_t *const weights = amx_weights(tile, r) + j;
+        if (j >= span->whole_first && j < span->whole_last)
+            amx_panel_weights(tile, r, false, block_first + j, dots + n % 2 * DOTS, weights, &rows);
+        else
+            amx_panel_weights(tile, r, true, block_first + j, dots + n % 2 * DOTS, weights, &rows);
+    }
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
+    if (vec_any(vec_bits_max(rows.highest, limit) != limit))
+        return false;
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        tile->states[r + n].sum += vec_sum(rows.sums[n]);
     return true;
 }
 
-/* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. Returns the factor by which
- * the row moved to a new reference. */
-static inline float amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
-                                    uint16_t *weights) {
+/* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. */
+static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
+                                   uint16_t *weights) {
     const struct attn_row *const row = &tile->rows[r];
     const vec factor = vec_all(row->plain ? row->scale * EDGE_LOG2E : row->scale);
     for (int64_t n = 0; n < last - first; n += VEC_LANES)
         vec_store(dots + n, factor * vec_load(dots + n));
-    const float moved = flash_row_weights(tile, r, first, last, dots);
+    flash_row_weights(tile, r, first, last, dots);
     for (int64_t n = 0; n < last - first; n += VEC_LANES)
         vec_store_bf16(weights + n, vec_load(dots + n));
-    return moved;
 }
 
-/* Rounding a weight again changes nothing: references are integers, so the factor is a power of two. */
-static inline void amx_careful(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun,
-                               int64_t first, int64_t last) {
-    const int64_t stride = amx_score_stride(tile->call->plan.block_keys);
-    const int64_t padded = flash_round_up(last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
+static inline void amx_careful(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                               const struct flash_span *span) {
+    const int64_t stride = amx_score_stride(tile->call->plan.block_keys), first = span->first;
+    const int64_t last = flash_round_up(span->last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
     float *const dots = tile->scores;
-    for (int64_t j = first; j < padded; j += AMX_BLOCK)
+    for (int64_t j = first; j < last; j += AMX_BLOCK)
         amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
                          dots + j, stride);
-    for (int n = 0; n < AMX_BLOCK; ++n) {
-        uint16_t *const weights = amx_weights(tile, r + n);
-        const float moved = amx_row_weights(tile, r + n, block_first + first, block_first + padded,
-                                            dots + n * stride + first, weights + first);
-        if (moved != 1.0f)
-            for (int64_t j = begun; j < first; ++j)
-                weights[j] = attn_bf16_of_f32(moved * attn_f32_of_bf16(weights[j]));
-    }
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        amx_row_weights(tile, r + n, block_first + first, block_first + last, dots + n * stride + first,
+                        amx_weights(tile, r + n) + first);
 }
 
 /* Sums of AMX_BLOCK rows, over values that a weight of zero would not silence: pair by pair, masked ones left out. */
 static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                      struct flash_span span) {
+                                      const struct flash_span *span) {
     const struct attn_problem *const problem = tile->call->problem;
     for (int n = 0; n < AMX_BLOCK; ++n) {
         const uint16_t *const weights = amx_weights(tile, r + n);
         float *const sums = tile->sums + (r + n) * tile->call->plan.out_stride;
-        for (int64_t j = span.first; j < span.last; ++j) {
+        for (int64_t j = span->first; j < span->last; ++j) {
             if (weights[j] == 0x8000) /* EDGE_MASKED */
                 continue;
             const void *const value =
@@ -188,20 +217,20 @@ static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, 
 }
 
 static inline void amx_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                    struct flash_span span) {
+                                    const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
-    if (flash_span_cut(&span) &&
+    if (flash_span_cut(span) &&
         !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
         amx_careful_values(tile, r, block_first, span);
         return;
     }
     const int64_t columns = amx_value_columns(tile->call->problem->value_dim);
     const uint16_t *const values =
-        amx_value_panel(tile->call, tile->b, tile->key_head, (block_first + span.first) / AMX_BLOCK);
+        amx_value_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / AMX_BLOCK);
     for (int64_t column = 0; column < columns; column += 2) {
         float *const sums = tile->sums + r * plan->out_stride + column * 16;
         amx_block_load(sums, plan->out_stride);
-        amx_block((flash_round_up(span.last, AMX_BLOCK) - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first,
+        amx_block((flash_round_up(span->last, AMX_BLOCK) - span->first) / AMX_BLOCK, amx_weights(tile, r) + span->first,
                   amx_weight_stride(plan->block_keys), values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
         amx_block_store(sums, plan->out_stride);
     }

@@ -61,9 +61,10 @@ static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first
 }
 
 /* What a group of rows sees of a block of keys, relative to the block's first key: [first, last) holds every live pair,
- * [whole_first, whole_last), made of whole panels inside it, only pairs that are live and need no finishing. */
+ * [whole_first, whole_last), made of whole panels inside it, only live ones. Plain: scores need no finishing. */
 struct flash_span {
     int64_t first, last, whole_first, whole_last;
+    bool plain;
 };
 
 /* What `count` rows from `r` see of the block [block_first, block_last), made of panels of `panel_keys`. */
@@ -71,22 +72,24 @@ static inline struct flash_span flash_group_span(const struct flash_tile *tile, 
                                                  int64_t panel_keys, int64_t block_first, int64_t block_last) {
     const struct attn_row *const rows = tile->rows + r;
     int64_t first = block_last, last = block_first, whole_first = block_first, whole_last = block_last;
+    bool plain = true;
     for (int n = 0; n < count; ++n) {
-        const bool alive = rows[n].key_begin < rows[n].key_end;
-        if (alive) {
+        if (rows[n].key_begin < rows[n].key_end) {
             first = rows[n].key_begin < first ? rows[n].key_begin : first;
             last = rows[n].key_end > last ? rows[n].key_end : last;
         }
         whole_first = rows[n].key_begin > whole_first ? rows[n].key_begin : whole_first;
-        whole_last = !alive || !rows[n].plain       ? block_first
-                     : rows[n].key_end < whole_last ? rows[n].key_end
-                                                    : whole_last;
+        whole_last = rows[n].key_end < whole_last ? rows[n].key_end : whole_last;
+        plain &= rows[n].plain;
     }
-    struct flash_span span = {.first = flash_clamp(first, block_first, block_last) - block_first,
-                              .last = flash_clamp(last, block_first, block_last) - block_first};
+    struct flash_span span = {
+        .first = flash_clamp(first, block_first, block_last) - block_first,
+        .last = flash_clamp(last, block_first, block_last) - block_first,
+        .whole_first = flash_round_up(whole_first - block_first, panel_keys),
+        .whole_last = whole_last > block_first ? (whole_last - block_first) / panel_keys * panel_keys : 0,
+        .plain = plain,
+    };
     span.first -= span.first % panel_keys; /* keeps vector loops over one row's scores inside that row */
-    span.whole_first = flash_round_up(whole_first - block_first, panel_keys);
-    span.whole_last = whole_last - block_first > 0 ? (whole_last - block_first) / panel_keys * panel_keys : 0;
     if (span.whole_first >= span.whole_last)
         span.whole_first = span.whole_last = span.last;
     return span;
@@ -94,7 +97,7 @@ static inline struct flash_span flash_group_span(const struct flash_tile *tile, 
 
 /* Whether some pair of the span is masked, or might be. */
 static inline bool flash_span_cut(const struct flash_span *span) {
-    return span->whole_first > span->first || span->whole_last < span->last;
+    return !span->plain || span->whole_first > span->first || span->whole_last < span->last;
 }
 
 /* Whether vec_exp2_from reaches the references of all `count` rows from `r`. */
@@ -105,11 +108,18 @@ static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r,
     return fusible;
 }
 
-/* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key. `scores`
- * points at the score of key `first`. Returns the factor by which the row moved to a new reference: its sums have been
- * multiplied, weights that are not in them yet have not. */
-static inline float flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
-                                      float *scores) {
+/* Gives row `r` a first reference, from scores of a few of its keys; false when it has none and `top` is of no key. */
+static inline bool flash_row_settle(const struct flash_tile *tile, int64_t r, float top) {
+    struct edge_state *const state = &tile->states[r];
+    if (state->reference == -INFINITY)
+        state->reference = edge_reference(top);
+    return state->reference > -INFINITY;
+}
+
+/* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key; what the
+ * row has summed so far moves to the new reference. `scores` points at the score of key `first`. */
+static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
+                                     float *scores) {
     const struct flash_plan *const plan = &tile->call->plan;
     const struct attn_row *const row = &tile->rows[r];
     const int64_t begin = flash_clamp(row->key_begin, first, last) - first,
@@ -124,7 +134,6 @@ static inline float flash_row_weights(const struct flash_tile *tile, int64_t r, 
     if (factor != 1.0f)
         for (int64_t c = 0; c < plan->out_stride; ++c)
             tile->sums[r * plan->out_stride + c] *= factor;
-    return factor;
 }
 
 /* How a tile's rows are worked on: `group_rows` at a time, keys in panels of `panel_keys`. Constant at each call. */
@@ -132,81 +141,73 @@ struct flash_engine {
     int group_rows, panel_keys;
     /* Loads the queries of `count` rows of a tile. */
     void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
-    /* Weights of a group of rows for keys [first, last) of a block, whole panels of live and plain pairs; false, with
-     * those weights worthless and nothing else changed, when some score lies too far above its row's reference. */
-    bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first, int64_t last);
-    /* The same for any pairs, row by row. Where a row moves to a new reference, so do its weights from `begun` on. */
-    void (*careful)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun, int64_t first,
-                    int64_t last);
+    /* Weights of a group of rows for what it sees of a block, straight from the dots. False, with weights worthless and
+     * sums as they were: scores need finishing, or some lie too far above their row's reference. */
+    bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
+    /* The same for any scores, row by row. */
+    void (*careful)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
     /* Adds weights times values of a span to the sums of a group of rows. */
-    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, struct flash_span span);
+    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
 };
 
-/* Weights of a group of rows for a block, in up to four pieces: what masks cut off on the left; where the rows have no
- * reference yet, one panel that gives them one; the whole middle, fused; what masks cut off on the right. */
-VEC_INLINE struct flash_span flash_group_weights(const struct flash_engine *engine, const struct flash_tile *tile,
-                                                 int64_t r, int64_t block_first, int64_t block_last) {
-    const struct flash_span span =
-        flash_group_span(tile, r, engine->group_rows, engine->panel_keys, block_first, block_last);
-    int64_t at = span.whole_first;
-    if (span.first < at)
-        engine->careful(tile, r, block_first, span.first, span.first, at);
-    if (at < span.whole_last && !flash_group_fusible(tile, r, engine->group_rows)) {
-        engine->careful(tile, r, block_first, span.first, at, at + engine->panel_keys);
-        at += engine->panel_keys;
-    }
-    if (at < span.whole_last && (!flash_group_fusible(tile, r, engine->group_rows) ||
-                                 !engine->fused(tile, r, block_first, at, span.whole_last)))
-        engine->careful(tile, r, block_first, span.first, at, span.whole_last);
-    if (span.whole_last < span.last)
-        engine->careful(tile, r, block_first, span.first, span.whole_last, span.last);
-    return span;
-}
-
-static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t first,
-                               int64_t last) {
+static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                               const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
-    const int64_t head_dim = tile->call->problem->head_dim;
-    float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
-    for (int n = 0; n < PANEL_ROWS; ++n)
-        reference[n] = tile->states[r + n].reference;
-    if (!panel_weights(head_dim, tile->queries + r * head_dim, head_dim,
-                       flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + first) / PANEL_KEYS),
-                       (last - first) / PANEL_KEYS, reference, plan->threshold,
-                       tile->weights + r * plan->block_keys + first, plan->block_keys, sums))
+    const float *const panel = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
+    float *const weights = tile->weights + r * plan->block_keys, tops[PANEL_ROWS];
+    struct panel_rows rows = {.head_dim = tile->call->problem->head_dim, .threshold = plan->threshold};
+    rows.queries = tile->queries + r * rows.head_dim;
+    bool settled = span->plain;
+    for (int n = 0; n < PANEL_ROWS; ++n) {
+        rows.begin[n] = (int32_t)flash_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
+        rows.end[n] = (int32_t)flash_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
+        settled &= tile->states[r + n].reference > -INFINITY;
+    }
+    if (span->plain && !settled) {
+        const bool whole = span->whole_first < span->whole_last;
+        settled = true;
+        panel_tops(&rows, panel, whole ? span->whole_first : span->first, tops);
+        for (int n = 0; n < PANEL_ROWS; ++n)
+            settled &= flash_row_settle(tile, r + n, tops[n]);
+    }
+    if (!settled || !flash_group_fusible(tile, r, PANEL_ROWS))
         return false;
     for (int n = 0; n < PANEL_ROWS; ++n)
-        tile->states[r + n].sum += sums[n];
+        rows.reference[n] = tile->states[r + n].reference;
+    if (!panel_edge_weights(&rows, panel, span->first, span->whole_first, weights, plan->block_keys) ||
+        !panel_weights(&rows, panel + span->whole_first * rows.head_dim,
+                       (span->whole_last - span->whole_first) / PANEL_KEYS, weights + span->whole_first,
+                       plan->block_keys) ||
+        !panel_edge_weights(&rows, panel, span->whole_last, span->last, weights, plan->block_keys))
+        return false;
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        tile->states[r + n].sum += rows.sums[n];
     return true;
 }
 
-static inline void flash_careful(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t begun,
-                                 int64_t first, int64_t last) {
+static inline void flash_careful(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                 const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
     const int64_t head_dim = tile->call->problem->head_dim;
-    float *const weights = tile->weights + r * plan->block_keys;
+    float *const weights = tile->weights + r * plan->block_keys + span->first;
     panel_scores(head_dim, tile->queries + r * head_dim, head_dim,
-                 flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + first) / PANEL_KEYS),
-                 (last - first + PANEL_KEYS - 1) / PANEL_KEYS, weights + first, plan->block_keys);
-    for (int n = 0; n < PANEL_ROWS; ++n) {
-        float *const row = weights + n * plan->block_keys;
-        const float factor = flash_row_weights(tile, r + n, block_first + first, block_first + last, row + first);
-        if (factor != 1.0f)
-            for (int64_t j = begun; j < first; ++j)
-                row[j] *= factor;
-    }
+                 flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / PANEL_KEYS),
+                 (span->last - span->first + PANEL_KEYS - 1) / PANEL_KEYS, weights, plan->block_keys);
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        flash_row_weights(tile, r + n, block_first + span->first, block_first + span->last,
+                          weights + n * plan->block_keys);
 }
 
 static inline void flash_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                      struct flash_span span) {
+                                      const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
     int64_t stride;
     const float *const values =
-        flash_values_from(tile->call, tile->b, tile->key_head, block_first + span.first, &stride);
-    const float *const weights = tile->weights + r * plan->block_keys + span.first;
+        flash_values_from(tile->call, tile->b, tile->key_head, block_first + span->first, &stride);
+    const float *const weights = tile->weights + r * plan->block_keys + span->first;
     float *const sums = tile->sums + r * plan->out_stride;
-    const int64_t keys = span.last - span.first, value_dim = tile->call->problem->value_dim;
-    if (!flash_span_cut(&span) ||
+    const int64_t keys = span->last - span->first, value_dim = tile->call->problem->value_dim;
+    if (!flash_span_cut(span) ||
         *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
         panel_values(keys, value_dim, weights, plan->block_keys, values, stride, sums, plan->out_stride);
     else
@@ -257,12 +258,15 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
         struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
-        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
-            spans[n] = flash_group_weights(engine, &tile, r, j, block_last);
+        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n) {
+            spans[n] = flash_group_span(&tile, r, engine->group_rows, engine->panel_keys, j, block_last);
+            if (spans[n].first < spans[n].last && !engine->fused(&tile, r, j, &spans[n]))
+                engine->careful(&tile, r, j, &spans[n]);
+        }
         now_ns = attn_profile_spent(profile, thread, ATTN_SCORES, now_ns);
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
             if (spans[n].first < spans[n].last)
-                engine->values(&tile, r, j, spans[n]);
+                engine->values(&tile, r, j, &spans[n]);
         now_ns = attn_profile_spent(profile, thread, ATTN_VALUES, now_ns);
     }
     flash_tile_end(&tile, task->first_row, count);

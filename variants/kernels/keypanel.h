@@ -9,6 +9,7 @@
 
 #include "contract/tensor.h"
 #include "kernels/convert.h"
+#include "kernels/edge.h"
 
 /* Accumulators + one row of the panel + one broadcast must fit the register file. */
 #define PANEL_ROWS 6
@@ -98,14 +99,28 @@ static __attribute__((noinline)) void panel_scores(int64_t head_dim, const float
     }
 }
 
-/* The fused step for pairs that are all live and plain: weights[r][key] = 2^(score - reference[r]) leaves the
- * registers only once, while the next tile's products are already under way. Queries carry scale * log2(e); references
- * are integers below 2^21 in magnitude. Adds the weights' sums to `sums`; returns false, with weights and sums
- * worthless, when some score lies more than `threshold` above its row's reference. */
-static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const float *queries, int64_t query_stride,
-                                                    const float *panel, int64_t panels, const float *reference,
-                                                    float threshold, float *weights, int64_t stride,
-                                                    float sums[PANEL_ROWS]) {
+/* How PANEL_ROWS rows turn dots into weights 2^(dot - reference[r]). Queries carry scale * log2(e); references are
+ * integers below 2^21 in magnitude. Row r sees keys [begin[r], end[r]) of a block. */
+struct panel_rows {
+    const float *queries; /* [PANEL_ROWS][head_dim] */
+    int64_t head_dim;
+    float reference[PANEL_ROWS];
+    int32_t begin[PANEL_ROWS], end[PANEL_ROWS];
+    float threshold;        /* how far a dot may lie above its reference */
+    float sums[PANEL_ROWS]; /* of weights; they are added here */
+};
+
+/* Whether `highest`, of bits that vec_exp2_from gave, is within the threshold. */
+VEC_INLINE bool panel_within(const struct panel_rows *rows, vec_bits highest) {
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + rows->threshold);
+    return !vec_any(vec_bits_max(highest, limit) != limit);
+}
+
+/* The fused step for whole panels that every row sees: weights leave the registers only once, while the next tile's
+ * products are already under way. False, with weights and sums worthless, when some dot lies beyond the threshold. */
+static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, const float *panel, int64_t panels,
+                                                    float *weights, int64_t stride) {
+    const int64_t head_dim = rows->head_dim;
     vec sum[PANEL_ROWS];
     vec_bits highest = {0};
     for (int r = 0; r < PANEL_ROWS; ++r)
@@ -113,11 +128,11 @@ static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const floa
     for (int64_t n = 0; n < panels; ++n, panel += head_dim * PANEL_KEYS) {
         vec acc[PANEL_ROWS][PANEL_VECS];
         __asm__ volatile("" : "+m"(sum), "+m"(highest)); /* during the products every register is theirs */
-        panel_dots(head_dim, queries, query_stride, panel, acc);
+        panel_dots(head_dim, rows->queries, head_dim, panel, acc);
         PANEL_UNROLL_ROWS
         for (int r = 0; r < PANEL_ROWS; ++r) {
-            const vec shifted = vec_all(VEC_EXP2_MAGIC - reference[r]),
-                      lowest = vec_all(reference[r] + VEC_EXP2_LOWEST);
+            const vec shifted = vec_all(VEC_EXP2_MAGIC - rows->reference[r]),
+                      lowest = vec_all(rows->reference[r] + VEC_EXP2_LOWEST);
             PANEL_UNROLL_VECS
             for (int x = 0; x < PANEL_VECS; ++x) {
                 vec_bits rounded;
@@ -128,12 +143,72 @@ static __attribute__((noinline)) bool panel_weights(int64_t head_dim, const floa
             }
         }
     }
-    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + threshold);
-    if (vec_any(vec_bits_max(highest, limit) != limit))
-        return false;
     for (int r = 0; r < PANEL_ROWS; ++r)
-        sums[r] += vec_sum(sum[r]);
-    return true;
+        rows->sums[r] += vec_sum(sum[r]);
+    return panel_within(rows, highest);
+}
+
+/* acc[r] = queries[r] . the VEC_LANES keys from `first` on, a multiple of VEC_LANES. `panel` is that of key 0. */
+VEC_INLINE void panel_column_dots(const struct panel_rows *rows, const float *panel, int64_t first,
+                                  vec acc[PANEL_ROWS]) {
+    const int64_t head_dim = rows->head_dim;
+    const float *const column = panel + first / PANEL_KEYS * PANEL_KEYS * head_dim + first % PANEL_KEYS;
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        acc[r] = vec_all(0.0f);
+    PANEL_UNROLL_LOOP
+    for (int64_t c = 0; c < head_dim; ++c) {
+        const vec keys = vec_load(column + c * PANEL_KEYS);
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r)
+            acc[r] += vec_all(rows->queries[r * head_dim + c]) * keys;
+    }
+}
+
+/* Which of VEC_LANES keys from `first` on row r sees. */
+VEC_INLINE vec_bits panel_seen(const struct panel_rows *rows, int r, int64_t first) {
+    const vec_bits keys = vec_count_from((int32_t)first);
+    return (keys >= rows->begin[r]) & (keys < rows->end[r]);
+}
+
+/* panel_weights for keys [first, last) of which some rows see only a part, a register of keys at a time; `first` is a
+ * multiple of VEC_LANES, and whole registers of weights are written. */
+static __attribute__((noinline)) bool panel_edge_weights(struct panel_rows *rows, const float *panel, int64_t first,
+                                                         int64_t last, float *weights, int64_t stride) {
+    vec sum[PANEL_ROWS];
+    vec_bits highest = {0};
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        sum[r] = vec_all(0.0f);
+    for (int64_t n = first; n < last; n += VEC_LANES) {
+        vec acc[PANEL_ROWS];
+        panel_column_dots(rows, panel, n, acc);
+        PANEL_UNROLL_ROWS
+        for (int r = 0; r < PANEL_ROWS; ++r) {
+            const vec shifted = vec_all(VEC_EXP2_MAGIC - rows->reference[r]),
+                      lowest = vec_all(rows->reference[r] + VEC_EXP2_LOWEST);
+            const vec_bits seen = panel_seen(rows, r, n);
+            vec_bits rounded;
+            vec weight = vec_exp2_from(vec_select(seen, acc[r], lowest), shifted, lowest, &rounded);
+            weight = vec_select(seen, weight, vec_all(EDGE_MASKED));
+            highest = vec_bits_max(rounded, highest);
+            sum[r] += weight;
+            vec_store(weights + r * stride + n, weight);
+        }
+    }
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        rows->sums[r] += vec_sum(sum[r]);
+    return panel_within(rows, highest);
+}
+
+/* The highest dot of each row with those of VEC_LANES keys from `first` on that it sees; -inf: it sees none. */
+static __attribute__((noinline)) void panel_tops(const struct panel_rows *rows, const float *panel, int64_t first,
+                                                 float tops[PANEL_ROWS]) {
+    vec acc[PANEL_ROWS];
+    panel_column_dots(rows, panel, first, acc);
+    for (int r = 0; r < PANEL_ROWS; ++r) {
+        const vec none = vec_all(-INFINITY);
+        tops[r] = vec_top(vec_max(vec_select(panel_seen(rows, r, first), acc[r], none), none));
+    }
 }
 
 /* One strip of `vecs` registers (constant at each call), the last of which holds `last_lanes` values. */

@@ -109,6 +109,23 @@ VEC_INLINE void vec_store_bf16(uint16_t *to, vec value) {
     memcpy(to, &halves, 2 * VEC_LANES);
 }
 
+/* Lane by lane `a` where `truth`, a comparison's result, is true, else `b`. */
+VEC_INLINE vec vec_select(vec_bits truth, vec a, vec b) {
+    return (vec)(((vec_bits)a & truth) | ((vec_bits)b & ~truth));
+}
+
+/* first, first + 1, ... */
+VEC_INLINE vec_bits vec_count_from(int32_t first) {
+#if VEC_LANES == 16
+    const vec_bits lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif VEC_LANES == 8
+    const vec_bits lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    const vec_bits lanes = {0, 1, 2, 3};
+#endif
+    return lanes + first;
+}
+
 /* The larger of both; `b` where either is NaN. */
 VEC_INLINE vec vec_max(vec a, vec b) {
 #if defined(__AVX512F__)
