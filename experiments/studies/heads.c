@@ -12,7 +12,7 @@
 
 enum { MODEL = 24, HEADS = 4, HEAD_DIM = 6, WIDTH = HEADS * HEAD_DIM, WORDS = 20 };
 enum { NARROW_HEADS = 3, NARROW_DIM = 5, NARROW = NARROW_HEADS * NARROW_DIM };
-enum { TIMED_HEADS = 8, TIMED_DIM = 64, TIMED_WORDS = 512, TIMED = TIMED_WORDS * TIMED_HEADS * TIMED_DIM, REPEATS = 3 };
+enum { TIMED_HEADS = 8, TIMED_DIM = 64, TIMED_WORDS = 256, TIMED = TIMED_WORDS * TIMED_HEADS * TIMED_DIM, REPEATS = 3 };
 
 static const struct study_setting settings[] = {
     {"join", "concat", "concat mean", "mean: each head's answer becomes the mean of all"},

@@ -8,13 +8,9 @@
 #include "machine/clock.h"
 #include "study/sample.h"
 
-enum { BATCH = 16, HEADS = 4, HEAD_DIM = 32, WIDTH = HEADS * HEAD_DIM, REPEATS = 3 };
+enum { BATCH = 16, HEADS = 4, HEAD_DIM = 32, WIDTH = HEADS * HEAD_DIM, LONGEST = 64, TIMED = 256, REPEATS = 3 };
 enum layout { PADDED, LENGTHS, PACKED, LAYOUTS };
 static const char *const layouts[] = {"padded", "padded, lengths told", "packed"};
-
-static const struct study_setting settings[] = {
-    {"longest", "64", NULL, "words of the longest sentence where answers are compared"},
-};
 
 struct batch {
     int64_t longest, words, lengths[BATCH], offsets[BATCH + 1];
@@ -102,7 +98,7 @@ static enum attn_status take_times(struct study_run *run, double *ratio, struct 
     struct batch batch;
     struct layer_attention attention;
     double seconds[LAYOUTS] = {INFINITY, INFINITY, INFINITY};
-    enum attn_status status = draw(run, 512, &batch, error);
+    enum attn_status status = draw(run, TIMED, &batch, error);
     if (!status)
         status = study_variant(run, "flash", &attention, error);
     for (int n = 0; n < REPEATS * LAYOUTS && !status; ++n) {
@@ -121,7 +117,7 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
     const struct layer_attention attention = study_attention(run);
     struct batch batch;
     double shares[LAYOUTS], ratio;
-    enum attn_status status = draw(run, study_setting_integer(run, "longest"), &batch, error);
+    enum attn_status status = draw(run, LONGEST, &batch, error);
     if (!status)
         status = count_pairs(run, &batch, shares, error);
     if (!status)
@@ -154,7 +150,5 @@ STUDY(ragged_batch) = {
     .source = "S2",
     .statement = "Self-attention handles sequences of variable length efficiently.",
     .law = "packed: sum N_i^2 of B N_max^2 pairs; padded with lengths: sum N_i N_max; the same answers, bit for bit",
-    .settings = settings,
-    .setting_count = sizeof settings / sizeof *settings,
     .run = run,
 };
