@@ -38,7 +38,7 @@ struct study_options {
     int threads;                          /* >= 1 */
     const struct attn_registry *variants; /* NULL: studies that ask for one fail */
     struct layer_attention attention;     /* run NULL: the oracle */
-    const char *const *sets;              /* "name=value"; words of other studies are refused */
+    const char *const *sets; /* "name=value", or several with commas between; names of other studies are refused */
     int set_count;
     void (*progress)(void *context, const struct study *study, double done, const char *note); /* NULL: none */
     void *progress_context;

@@ -19,7 +19,7 @@ struct study_block { /* memory of the study, freed with the run */
 struct study_run {
     const struct study_options *options;
     struct study_report *report;
-    const char *values[STUDY_MAX_SETTINGS]; /* of the study's settings, in their order */
+    char values[STUDY_MAX_SETTINGS][48]; /* of the study's settings, in their order */
     struct study_block *blocks;
     struct layer_variant variants[STUDY_MAX_VARIANTS];
     int variant_count;

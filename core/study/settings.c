@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `--set` changes in a study, and which variant stands in its layers. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,9 @@ static enum attn_status set_one(struct study_run *run, const char *set, struct a
         if (!setting->choices && !is_positive_integer(value))
             return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be a positive integer", study->name,
                              setting->name, value);
-        run->values[i] = value;
+        if (snprintf(run->values[i], sizeof run->values[i], "%s", value) >= (int)sizeof run->values[i])
+            return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; that is too long", study->name, setting->name,
+                             value);
         return ATTN_OK;
     }
     char name[64] = "";
@@ -56,15 +59,27 @@ static enum attn_status set_one(struct study_run *run, const char *set, struct a
                      nearest ? "did you mean" : "the first of its settings is", nearest ? nearest : names[0]);
 }
 
+/* "a=1" or "a=1,b=2". */
+static enum attn_status set_list(struct study_run *run, const char *sets, struct attn_error *error) {
+    char text[512];
+    if (snprintf(text, sizeof text, "%s", sets) >= (int)sizeof text)
+        return attn_fail(error, ATTN_INVALID, "'%.64s...' is too long for settings; name fewer at a time", sets);
+    enum attn_status status = ATTN_OK;
+    char *rest = text;
+    for (char *set = strsep(&rest, ","); set && !status; set = strsep(&rest, ","))
+        status = set_one(run, set, error);
+    return status;
+}
+
 enum attn_status study_settings_read(struct study_run *run, struct attn_error *error) {
     const struct study *const study = run->report->study;
     if (study->setting_count > STUDY_MAX_SETTINGS)
         return attn_fail(error, ATTN_INTERNAL, "%s: more than %d settings", study->name, STUDY_MAX_SETTINGS);
     for (int i = 0; i < study->setting_count; ++i)
-        run->values[i] = study->settings[i].fallback;
+        snprintf(run->values[i], sizeof run->values[i], "%s", study->settings[i].fallback);
     enum attn_status status = ATTN_OK;
     for (int i = 0; i < run->options->set_count && !status; ++i)
-        status = set_one(run, run->options->sets[i], error);
+        status = set_list(run, run->options->sets[i], error);
     return status;
 }
 
@@ -123,6 +138,10 @@ static const struct attn_variant *find_variant(const struct attn_registry *regis
 
 enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
                                struct attn_error *error) {
+    if (run->options->attention.run) {
+        *attention = run->options->attention;
+        return ATTN_OK;
+    }
     const struct attn_variant *const variant = find_variant(run->options->variants, name, error);
     if (!variant)
         return ATTN_INVALID;

@@ -15,7 +15,7 @@
 
 struct study_run; /* one study under way; opaque */
 
-/* A word that `--set name=value` changes. Values are checked before the study runs. */
+/* A word that `--set name=value` changes, `--set a=1,b=2` several. Values are checked before the study runs. */
 struct study_setting {
     const char *name;
     const char *fallback; /* the value when it is not set */
@@ -25,7 +25,7 @@ struct study_setting {
 
 struct study {
     const char *name;      /* its file's: lower-case words joined by underscores */
-    const char *claims;    /* "C12", or "C12 C33": every claim that it concludes */
+    const char *claims;    /* "C12", or "C12 L1": every claim that it concludes; see experiments/studies/README.md */
     const char *source;    /* "S0 S2 S4" */
     const char *statement; /* the claim in a sentence */
     const char *law;       /* what the numbers should show */
@@ -93,8 +93,8 @@ int study_threads(const struct study_run *run); /* >= 1 */
  * runner gave another, to see the law depart. */
 struct layer_attention study_attention(const struct study_run *run);
 
-/* A registered variant as the attention of float layers, at the machine's highest level, on study_threads(). Lasts as
- * long as the run. ATTN_INVALID names the nearest. */
+/* A registered variant as the attention of float layers, at the machine's highest level, on study_threads(), unless the
+ * caller of the runner gave another, as above. Lasts as long as the run. ATTN_INVALID names the nearest. */
 enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
                                struct attn_error *error);
 const struct attn_registry *study_variants(const struct study_run *run);

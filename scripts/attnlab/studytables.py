@@ -15,8 +15,9 @@ Law: HOLDS when every quantity that the law expects something of lies in its int
 RECORDED when nothing was expected. Claim: whether the source's sentence is right. S0 to S4 are the five sources."""
 
 
-def _number(claim: str) -> int:
-    return int("".join(c for c in claim if c.isdigit()) or 0)
+def _order(claim: str) -> tuple[str, int]:
+    """C2 before C11, and those of the sources before L1."""
+    return claim.rstrip("0123456789"), int("".join(c for c in claim if c.isdigit()) or 0)
 
 
 def _cell(words: str) -> str:
@@ -49,7 +50,7 @@ def markdown(run: StudyRun) -> str:
     lines += ["", _tally(run), "", EXPLANATION, "", "| claim | of | says | law | claim is | because | study |"]
     lines.append("|---|---|---|---|---|---|---|")
     rows = [(claim, study) for study in run.studies for claim in study.claims]
-    for claim, study in sorted(rows, key=lambda row: _number(row[0].claim)):
+    for claim, study in sorted(rows, key=lambda row: _order(row[0].claim)):
         name = f"[{study.name}]({SOURCES}/{study.name}.c)"
         name += f", [figure]({FIGURES}/study_{study.name}.png)" if study.quantities else ""
         cells = (claim.claim, study.source, study.statement, claim.law_verdict, claim.claim_verdict, claim.because)

@@ -69,6 +69,10 @@ Test(runner, verdicts_follow_from_quantities) {
     cr_assert_eq(execute(&whole, "mode=b", &report, &error), ATTN_OK, "%s", error.message);
     cr_expect_eq(report.quantities[3].measured, 1);
     study_report_release(&report);
+    cr_assert_eq(execute(&whole, "mode=b,count=4", &report, &error), ATTN_OK, "%s", error.message);
+    cr_expect_eq(report.quantities[2].measured, 4);
+    cr_expect_eq(report.quantities[3].measured, 1);
+    study_report_release(&report);
 }
 
 Test(runner, what_is_no_number_departs) {
@@ -90,6 +94,10 @@ Test(runner, bad_settings_are_refused_with_the_nearest) {
         {"count", "write NAME=VALUE"},
         {"=3", "has no setting ''"},
         {"count=99999999999999999999", "positive"},
+        {"count=000000000000000000000000000000000000000000000000003", "too long"},
+        {"mode=b,cuont=3", "did you mean 'count'"},
+        {"mode=b,", "'' is no setting; write NAME=VALUE"},
+        {"mode=a,b", "'b' is no setting"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
         struct study_report report;
