@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attnlab import text
-from attnlab.figures import COLOURS, MARKERS, STYLE
+from attnlab.figures import COLOURS, MARKERS, STYLE, save
 from attnlab.studies import Quantity, Study, StudyRun
 from attnlab.tables import provenance
 
@@ -151,6 +151,6 @@ def write(run: StudyRun, directory: Path) -> list[Path]:
             figure = draw(study, run)
             if figure:
                 path = directory / f"study_{study.name}.png"
-                figure.savefig(path, dpi=110)
+                save(figure, path, 110)
                 written.append(path)
     return written

@@ -63,7 +63,7 @@ WRONG = {
     "misspelt": (["score_varianse"], "unknown study 'score_varianse'; did you mean 'score_variance'?"),
     "nothing": ([], "usage: attnbench study NAME|all"),
     "setting": (["score_variance", "--set", "a=b"], "score_variance has no settings; 'a' cannot be set"),
-    "settings": (["polysemy", "--set", "init=random,scael=root"], "polysemy has no setting 'scael'; did you mean 'scale'"),
+    "settings": (["polysemy", "--set", "init=random,scael=root"], "no setting 'scael'; did you mean 'scale'"),
     "all": (["all", "--set", "a=b"], "--set belongs to one study"),
     "seed": (["all", "--seed", "x"], "--seed x: it is a whole number from 0 on"),
     "threads": (["all", "--threads", "0"], "--threads 0: it is a whole number from 1 on"),
