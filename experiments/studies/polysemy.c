@@ -10,7 +10,17 @@
 #include "sentence_classifier.h"
 #include "study/sample.h"
 
-enum { FEATURES = 32, WORDS = 16, VOCABULARY = 64, CUES = 4, SENSES = 2, BATCH = 64, TESTED = 2048, NOTES = 16 };
+enum {
+    FEATURES = 32,
+    WORDS = 16,
+    VOCABULARY = 64,
+    CUES = 4,
+    SENSES = 2,
+    BATCH = 64,
+    TESTED = 2048,
+    GLANCED = 512,
+    NOTES = 16
+};
 enum { NORMS = 3, STATIC = CLASSIFIER_START_COUNT, WEIGHTLESS, ARMS };
 
 static const int64_t norms[NORMS] = {1, 2, 4};
@@ -94,8 +104,10 @@ static enum attn_status train(struct polysemy *own, int arm, int64_t norm, int64
         ++since;
         if (status || (step * NOTES % own->steps >= NOTES && step < own->steps))
             continue;
-        status = classifier_choose(own->classifier, &own->test, own->choices, NULL, error);
-        *accuracy = sentences_right(&own->test, own->choices);
+        struct sentences tested = own->test;
+        tested.count = step == own->steps ? TESTED : GLANCED;
+        status = classifier_choose(own->classifier, &tested, own->choices, NULL, error);
+        *accuracy = sentences_right(&tested, own->choices);
         study_progress(run, ((double)own->runs_done + (double)step / (double)own->steps) / (double)own->runs,
                        "norm %d, draw %d, %s: loss %.3f, accuracy %.3f", (int)norm, (int)draw + 1, arms[arm],
                        losses / (double)since, *accuracy);
