@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "layer/norm.h"
+#include "batch_norm.h"
 #include "study/sample.h"
 #include "study/study.h"
 
@@ -26,19 +26,6 @@ static struct layer_norm plain_norm(struct words *words, enum layer_norm_kind ki
 }
 
 static const struct layer_compute compute = {.threads = 1};
-
-/* Batch norm as in training (Ioffe, Szegedy 2015): every feature over the words. */
-static void batch_norm(double epsilon, int64_t words, const double *x, double *y) {
-    for (int64_t c = 0; c < FEATURES; ++c) {
-        double column[WORDS];
-        for (int64_t n = 0; n < words; ++n)
-            column[n] = x[n * FEATURES + c];
-        const double mean = study_mean(words, column);
-        const double variance = study_variance(words, column) * (double)(words - 1) / (double)words;
-        for (int64_t n = 0; n < words; ++n)
-            y[n * FEATURES + c] = (column[n] - mean) / sqrt(variance + epsilon);
-    }
-}
 
 /* S1's king, worked out to 17 digits elsewhere. */
 static void golden(struct study_run *run, struct words *words) {
@@ -141,8 +128,8 @@ static double batch_change(bool batch, struct words *words) {
     for (int64_t n = 0; n < COUNT; ++n)
         words->mates[n] = n < FEATURES ? words->x[n] : 3 * words->x[n] + 1;
     if (batch) {
-        batch_norm(1e-5, WORDS, words->x, words->y);
-        batch_norm(1e-5, WORDS, words->mates, words->other);
+        batch_norm_forward(&norm, WORDS, words->x, words->y);
+        batch_norm_forward(&norm, WORDS, words->mates, words->other);
     } else {
         layer_norm_forward(&norm, &compute, WORDS, words->x, words->y);
         layer_norm_forward(&norm, &compute, WORDS, words->mates, words->other);
