@@ -119,6 +119,7 @@ static void fill_plan(const struct campaign_config *config, struct campaign_plan
     plan->seed = config->seed;
     plan->timeout_s = config->timeout_s;
     plan->measure = config->measure;
+    plan->peaks = config->peaks;
 }
 
 static enum attn_status plan_config(struct campaign_config *config, struct campaign_plan **plan,

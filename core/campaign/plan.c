@@ -2,6 +2,7 @@
 #include "campaign/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "campaign/points.h"
 #include "campaign/texts.h"
@@ -85,9 +86,20 @@ enum attn_status campaign_plan_shuffle(struct campaign_plan *plan, struct attn_e
     return status;
 }
 
+/* Whether no point before `n` has its ISA level, threads and placement: where a worker measures peaks. */
+static bool first_at_its_place(const struct campaign_plan *plan, size_t n) {
+    const struct campaign_point *const own = &plan->points[n];
+    while (n-- > 0)
+        if (plan->points[n].threads == own->threads && !strcmp(plan->points[n].isa, own->isa) &&
+            !strcmp(plan->points[n].placement, own->placement))
+            return false;
+    return true;
+}
+
 struct campaign_estimate campaign_plan_estimate(const struct campaign_plan *plan) {
     const double plain_flops_per_ns = 1.0; /* what three scalar loops reach on a core of today */
     const double start_ns = 50e6;          /* exec, topology, first team */
+    const double peaks_ns = 1e9;           /* machine/peaks.h, up to twice that */
     struct campaign_estimate estimate = {
         .points = plan->point_count,
         .blocks = plan->block_count,
@@ -103,6 +115,10 @@ struct campaign_estimate campaign_plan_estimate(const struct campaign_plan *plan
         const double most = 2 * call_ns + warm_ns + plan->measure.max_time_ns;
         least_ns += least < limit_ns ? least : limit_ns;
         most_ns += most < limit_ns ? most : limit_ns;
+        if (plan->peaks && first_at_its_place(plan, n)) {
+            least_ns += peaks_ns;
+            most_ns += 2 * peaks_ns;
+        }
         if (point->memory_bytes > estimate.peak_bytes)
             estimate.peak_bytes = point->memory_bytes;
         if (plan->baseline && point->baseline < 0)

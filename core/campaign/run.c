@@ -71,7 +71,7 @@ static void tell_progress(const struct campaign *run) {
 static enum attn_status enter_line(struct campaign *run, long position, int code, const char *text,
                                    struct attn_error *error) {
     if (position < 0)
-        return attn_fail(error, (enum attn_status)code, "a worker could not begin: %s", text);
+        return attn_fail(error, (enum attn_status)code, "a worker gave up: %s", text);
     if ((size_t)position >= run->plan->point_count || code < RECORD_MEASURED || code > RECORD_FAILED)
         return attn_fail(error, ATTN_INTERNAL, "a worker's line is of no position of the plan: %ld", position);
     const enum attn_status status = record_journal_append(run->journal, text, error);

@@ -137,6 +137,7 @@ Test(config_errors, measure) {
         {"invocations: 0", "c.yaml:3:24: invocations is '0'; it must be a whole number in 1..1000"},
         {"max_iterations: 1e3", "c.yaml:3:27: max_iterations is '1e3'; it must be a whole number in 1..10000"},
         {"seed: [1]", "c.yaml:3:11: seed is a list; it takes one value"},
+        {"peaks: perhaps", "c.yaml:3:18: peaks is 'perhaps'; write true or false"},
     };
     char yaml[512];
     for (size_t n = 0; n < sizeof refusals / sizeof *refusals; ++n) {

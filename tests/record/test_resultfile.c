@@ -202,6 +202,26 @@ Test(resultfile, columns_carry_units_and_dimension_scales) {
     H5Fclose(file);
 }
 
+/* The columns of a roof are there where some line has one, and only there. */
+Test(resultfile, a_roof_has_columns_of_its_own) {
+    write_run();
+    build();
+    hid_t file = open_results();
+    cr_expect_eq(H5Lexists(file, "/trial/roof_gflops", H5P_DEFAULT), 0);
+    H5Fclose(file);
+    append(strdup("{\"point\": \"000000000000abbe\", \"invocation\": 1, \"status\": \"MEASURED\", \"roof\": "
+                  "{\"memory\": \"L2\", \"gflops\": 118.5, \"gbs\": 73, \"clock_ghz\": 3.5, \"ns\": 10}}"));
+    build();
+    file = open_results();
+    EXPECT_REALS(file, "/trial/roof_gflops", NAN, NAN, NAN, NAN, NAN, 118.5);
+    EXPECT_TEXTS(file, "/trial/roof_memory", "", "", "", "", "", "L2");
+    expect_attribute(file, "/trial/roof_gflops", "units", "GFLOP/s");
+    expect_attribute(file, "/trial/roof_gbs", "units", "GB/s");
+    expect_attribute(file, "/trial/roof_clock_ghz", "units", "GHz");
+    expect_attribute(file, "/trial/roof_ns", "units", "ns");
+    H5Fclose(file);
+}
+
 Test(resultfile, the_root_says_what_the_file_is) {
     write_run();
     struct record_fields facts = {0};
