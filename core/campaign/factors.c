@@ -75,46 +75,23 @@ static const char *const layout_names[] = {"dense", "interleaved"};
 static const char *const cache_names[] = {"warm", "cold"};
 
 size_t campaign_factor_choices(enum campaign_factor factor, const char *choices[CAMPAIGN_MAX_CHOICES]) {
+    static const struct {
+        enum campaign_factor factor;
+        size_t count;
+        const char *const *names;
+    } lists[] = {
+        {FACTOR_PASS, 2, pass_names},      {FACTOR_CAUSAL, 3, causal_names}, {FACTOR_ALIGN, 2, causal_names + 1},
+        {FACTOR_LENGTHS, 2, length_names}, {FACTOR_STARTS, 2, start_names},  {FACTOR_LAYOUT, 2, layout_names},
+        {FACTOR_CACHE, 2, cache_names},
+    };
     size_t count = 0;
-    switch (factor) {
-    case FACTOR_PATTERN:
-        for (; count < CHECK_PATTERN_COUNT; ++count)
-            choices[count] = check_pattern_name((enum check_pattern)count);
-        break;
-    case FACTOR_TYPE:
-        for (; count <= ATTN_F16; ++count)
-            choices[count] = attn_type_name((enum attn_type)count);
-        break;
-    case FACTOR_PASS:
-        for (; count < 2; ++count)
-            choices[count] = pass_names[count];
-        break;
-    case FACTOR_CAUSAL:
-        for (; count < 3; ++count)
-            choices[count] = causal_names[count];
-        break;
-    case FACTOR_ALIGN:
-        for (; count < 2; ++count)
-            choices[count] = causal_names[count + 1];
-        break;
-    case FACTOR_LENGTHS:
-        for (; count < 2; ++count)
-            choices[count] = length_names[count];
-        break;
-    case FACTOR_STARTS:
-        for (; count < 2; ++count)
-            choices[count] = start_names[count];
-        break;
-    case FACTOR_LAYOUT:
-        for (; count < 2; ++count)
-            choices[count] = layout_names[count];
-        break;
-    case FACTOR_CACHE:
-        for (; count < 2; ++count)
-            choices[count] = cache_names[count];
-        break;
-    default: break;
-    }
+    for (; factor == FACTOR_PATTERN && count < CHECK_PATTERN_COUNT; ++count)
+        choices[count] = check_pattern_name((enum check_pattern)count);
+    for (; factor == FACTOR_TYPE && count <= ATTN_F16; ++count)
+        choices[count] = attn_type_name((enum attn_type)count);
+    for (size_t n = 0; n < sizeof lists / sizeof *lists; ++n)
+        for (; lists[n].factor == factor && count < lists[n].count; ++count)
+            choices[count] = lists[n].names[count];
     return count;
 }
 

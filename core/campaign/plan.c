@@ -6,6 +6,7 @@
 
 #include "campaign/points.h"
 #include "campaign/texts.h"
+#include "check/random.h"
 #include "machine/memory.h"
 
 void campaign_plan_free(struct campaign_plan *plan) {
@@ -19,10 +20,7 @@ void campaign_plan_free(struct campaign_plan *plan) {
 
 /* SplitMix64: a good stream from any seed, 0 included. */
 static uint64_t next_bits(uint64_t *state) {
-    uint64_t bits = *state += UINT64_C(0x9E3779B97F4A7C15);
-    bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
-    return bits ^ bits >> 31;
+    return check_mix(*state += UINT64_C(0x9E3779B97F4A7C15));
 }
 
 /* Uniform in 0..limit-1: values that would favour small remainders are drawn again. */
