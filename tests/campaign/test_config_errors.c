@@ -273,6 +273,12 @@ Test(config_errors, captures) {
     const char *const tensor = refused(yaml);
     expect_begins(tensor, "c.yaml:3:30: ");
     cr_expect_not_null(strstr(tensor, "paragraph/layer3"), "%s", tensor);
+    snprintf(yaml, sizeof yaml, "inputs: {capture: %s, tensor: paragraf/layer3}\nproblem: {query_len: 8}\n%smore: 1\n",
+             CAPTURE, matrix);
+    const char *const both = refused(yaml);
+    cr_expect(strstr(both, "did you mean 'paragraph/layer3'?") && strstr(both, "unknown key 'more'"), "%s", both);
+    expect_begins(refused("inputs: {capture: /tmp, tensor: a/b}\nmatrix: {variant: naive}\n"),
+                  "c.yaml:1:33: cannot read /tmp: Is a directory");
 }
 
 Test(config_errors, all_at_once_and_in_order) {
