@@ -106,7 +106,7 @@ class Words(Program):
             (["check", "--only", "("], "regular expression"),
             (["check", "--only", "nothing is called so"], "matches none"),
             (["run", "/nonexistent.yaml"], "/nonexistent.yaml"),
-            (["resume", "/nonexistent"], "no run directory"),
+            *(([verb, "/nonexistent"], "no run directory") for verb in ("resume", "show", "export", "rebuild")),
         ):
             with self.subTest(words=words):
                 result = call(ATTNBENCH, *words)
