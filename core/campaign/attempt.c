@@ -204,6 +204,9 @@ static enum attn_status take_down(const struct attempt *attempt, const struct ch
     enum attn_status status = campaign_fields_parameters(attempt->variant, &attempt->execution, &line->parameters);
     if (status == ATTN_OK)
         status = campaign_fields_summary(trial, &attempt->station->problems[0], &line->summary);
+    if (status == ATTN_OK && attempt->station->peaks)
+        status = campaign_fields_roof(attempt->station->peaks, &attempt->station->problems[0], attempt->point->cold,
+                                      trial->within_process.median, &line->roof);
     if (status == ATTN_OK)
         status = campaign_fields_check(verdict, &line->check);
     return status == ATTN_OK ? status : attn_fail(error, status, "no memory for a result line");

@@ -54,6 +54,17 @@ def estimate_median(values, confidence: float = 0.95) -> Estimate:
     )
 
 
+@dataclass(frozen=True)
+class Roof:
+    """The most that the machine could do for a point, as its invocations measured it: medians of them."""
+
+    fraction: float  # least possible time by the time taken
+    gflops: float
+    gbs: float
+    arithmetic: str  # what reaches `gflops`: "multiply-add" or "tiles"
+    memory: str  # what delivers `gbs`: where the operands lie
+
+
 @dataclass
 class Point:
     """One row: a variant on a problem at a place, and what came of it over all invocations."""
@@ -62,6 +73,7 @@ class Point:
     label: str
     factors: dict
     flops: float
+    min_bytes: float = 0.0
     baseline: "Point | None" = None
     improves_on: str = ""  # the rung below this point's variant
     below: "Point | None" = None  # that rung on the same inputs, with as many threads if it can, else with one
@@ -71,13 +83,22 @@ class Point:
     timing_valid: bool = True
     time_ns: Estimate | None = None
     medians_ns: dict[int, float] = field(default_factory=dict)  # by invocation
-    min_bytes: float = 0.0
+    roof: Roof | None = None
     checks: dict = field(default_factory=dict)  # of the invocation with the largest error
     workspace_bytes: int = 0
 
     @property
     def gflop_per_s(self) -> float | None:
         return self.flops / self.time_ns.median if self.time_ns else None
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte that must be read or written at least once."""
+        return self.flops / self.min_bytes
+
+    @property
+    def bound_by_memory(self) -> bool:
+        return self.intensity * self.roof.gbs < self.roof.gflops
 
     @property
     def speedup(self) -> float | None:
@@ -210,6 +231,15 @@ def _finish(point: Point, trials: list[dict]) -> None:
     if point.status == "MEASURED":
         point.time_ns = estimate_median([t["median_ns"] for t in measured])
         point.medians_ns = {t["invocation"]: t["median_ns"] for t in measured}
+        point.roof = _roof(measured)
+
+
+def _roof(measured: list[dict]) -> Roof | None:
+    """None where no peaks were asked for."""
+    if not all(t.get("roof_fraction", float("nan")) > 0 for t in measured):
+        return None
+    medians = (float(np.median([t[f"roof_{name}"] for t in measured])) for name in ("fraction", "gflops", "gbs"))
+    return Roof(*medians, measured[0]["roof_arithmetic"], measured[0]["roof_memory"])
 
 
 def open_file(where: Path) -> tuple[Path, h5py.File]:
@@ -253,14 +283,12 @@ def _read(path: Path, file: h5py.File) -> Run:
     plan, trial = columns(file["plan"]), columns(file["trial"])
     factors = [name for name in plan if name not in NOT_FACTORS]
     points = [
-        Point(plan["point_id"][n], plan["label"][n], {f: plan[f][n] for f in factors}, plan["flops"][n])
-        for n in range(len(plan["point_id"]))
+        Point(id, label, {f: plan[f][n] for f in factors}, plan["flops"][n], plan["min_bytes"][n])
+        for n, (id, label) in enumerate(zip(plan["point_id"], plan["label"], strict=True))
     ]
     by_id = {p.id: p for p in points}
     for point, baseline in zip(points, plan["baseline"], strict=True):
         point.baseline = by_id.get(baseline)
-    for point, least in zip(points, plan["min_bytes"], strict=True):
-        point.min_bytes = least
     for point, rung in zip(points, plan.get("improves_on", [""] * len(points)), strict=True):
         point.improves_on = rung
         point.below = _rung_below(point, points) if rung else None

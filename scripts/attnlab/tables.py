@@ -3,6 +3,7 @@
 
 import csv
 import io
+from dataclasses import astuple
 
 from attnlab.results import Point, Run
 from attnlab.text import count, interval, percent, significant, time
@@ -44,6 +45,11 @@ probability that it covers the true median. GFLOP/s: operations that the mathema
 bound: the largest error of an element as a part of what rounding may cause there; above 1 it is rejected."""
 
 
+ROOF = """\
+Roof: what the machine delivers at best at the row's ISA level and threads, measured in the same processes: operations,
+or bytes from the memory that the operands lie in, whichever takes longer. Of roof: that time by the row's."""
+
+
 class Notes:
     """Numbered remarks under a table; equal ones are told once."""
 
@@ -79,18 +85,28 @@ def _gain(point: Point) -> str:
     return f"{significant(point.gain)} on {point.improves_on}{word}"
 
 
-def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, notes: Notes) -> list[str]:
+def _roof(point: Point) -> list[str]:
+    """The one of its two roofs that is lower where the point stands, and how near it came."""
+    roof = point.roof
+    if not roof:
+        return ["-", "-"]
+    bandwidth, rate = f"{significant(roof.gbs)} GB/s {roof.memory}", f"{significant(roof.gflops)} GFLOP/s"
+    return [bandwidth if point.bound_by_memory else rate, significant(roof.fraction)]
+
+
+def _row(run: Run, point: Point, coverages: set, roofs: bool, baseline: bool, ladder: bool, notes: Notes) -> list[str]:
     cells = [value_text(f, point.factors[f]) for f in run.varying]
     verdict = verdict_text(point, notes)
     estimate = point.time_ns
     if not estimate:
         nothing = MISSING if point.status == "SKIPPED" else "-"
-        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * baseline + ladder)
+        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * roofs + 2 * baseline + ladder)
         error = significant(point.checks["bound_fraction"]) if "bound_fraction" in point.checks else nothing
         return [*cells, *numbers, error, verdict]
     cells += [time(estimate.median), interval(estimate)]
     cells += [percent(estimate.coverage)] if len(coverages) > 1 else []
     cells += [str(estimate.count), significant(point.gflop_per_s)]
+    cells += _roof(point) if roofs else []
     if baseline:
         cells += [significant(point.speedup), time(point.baseline_ns)]
     cells += [_gain(point)] if ladder else []
@@ -142,14 +158,16 @@ def markdown(run: Run) -> str:
     coverages = {e.coverage for e in estimates}
     baseline = any(p.baseline for p in run.points)
     ladder = any(p.gain for p in run.points)
+    roofs = any(p.roof for p in run.points)
     named = run.plan.get("baseline") or "the baseline"
     notes = Notes()
     covered = f"interval ({percent(next(iter(coverages)))})" if len(coverages) == 1 else "interval"
     header = [*run.varying, "median", covered, *(["coverage"] if len(coverages) > 1 else []), "invocations", "GFLOP/s"]
+    header += ["roof", "of roof"] if roofs else []
     header += [f"speed-up on {named}", f"{named} takes"] if baseline else []
     header += ["gain on the rung below"] if ladder else []
     header += ["error / bound", "verdict"]
-    rows = [_row(run, p, coverages, baseline, ladder, notes) for p in run.points]
+    rows = [_row(run, p, coverages, roofs, baseline, ladder, notes) for p in run.points]
     text = [f"# {run.name}" + (f": {run.plan['question']}" if run.plan.get("question") else ""), ""]
     text += [f"- {key}: {value}" for key, value in provenance(run)]
     text += [f"- {state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
@@ -157,6 +175,7 @@ def markdown(run: Run) -> str:
     text += ["", grid(header, rows, len(run.varying)), ""]
     text += [f"({n}) {note}  " for n, note in enumerate(notes.texts, 1)] + ([""] if notes.texts else [])
     text += [EXPLANATION]
+    text += [ROOF] if roofs else []
     if baseline:
         text += [f"Speed-up: the time of {named} on the same inputs, which stands beside it, by the time of the row."]
         rows = {p.baseline.label for p in run.points if p.baseline}
@@ -168,6 +187,7 @@ def markdown(run: Run) -> str:
 
 
 CSV_NUMBERS = ("median_ns", "low_ns", "high_ns", "coverage", "invocations", "gflop_per_s", "baseline_ns", "speedup")
+CSV_ROOF = ("of_roof", "roof_gflops", "roof_gbs", "roof_arithmetic", "roof_memory")
 
 
 def _csv_numbers(point: Point) -> dict:
@@ -175,13 +195,15 @@ def _csv_numbers(point: Point) -> dict:
         return {}
     e = point.time_ns
     numbers = (e.median, e.low, e.high, e.coverage, e.count, point.gflop_per_s, point.baseline_ns, point.speedup)
-    return dict(zip(CSV_NUMBERS, numbers, strict=True))
+    roof = dict(zip(CSV_ROOF, astuple(point.roof), strict=True)) if point.roof else {}
+    return dict(zip(CSV_NUMBERS, numbers, strict=True)) | roof
 
 
 def comma_separated(run: Run) -> str:
     """One row per point, every factor a column, the provenance in each row; numbers in full, empty where there is
     none."""
     named = ["point", *(key for key, _ in provenance(run)), *run.factor_names, "status", "reason", *CSV_NUMBERS]
+    named += CSV_ROOF if any(p.roof for p in run.points) else ()
     checks = list(dict.fromkeys(name for p in run.points for name in p.checks))
     out = io.StringIO()
     writer = csv.DictWriter(

@@ -203,13 +203,14 @@ Test(config_expansion, defaults) {
     cr_expect_eq(plan->measure.max_iterations, MEASURE_MAX_SAMPLES);
     cr_expect_eq(plan->timeout_s, 60.0);
     cr_expect_eq(plan->seed, 1);
+    cr_expect_not(plan->peaks);
 }
 
 Test(config_expansion, measure_and_name) {
     const struct campaign_plan *const plan = planned("name: a_b-1.2\nquestion: \"Why?\"\n" WITH_MATRIX(
         "{variant: naive}") "measure: {invocations: 6, min_time: 1500us, max_time: 0.5 min, timeout: 40 s, target_ci: "
                             "0.1, "
-                            "max_iterations: 7, seed: 9}\n");
+                            "max_iterations: 7, seed: 9, peaks: true}\n");
     cr_expect_str_eq(plan->name, "a_b-1.2");
     cr_expect_str_eq(plan->question, "Why?");
     cr_expect_str_eq(plan->config_path, "c.yaml");
@@ -220,6 +221,7 @@ Test(config_expansion, measure_and_name) {
     cr_expect_eq(plan->measure.target_ci, 0.1);
     cr_expect_eq(plan->measure.max_iterations, 7);
     cr_expect_eq(plan->seed, 9);
+    cr_expect(plan->peaks);
 }
 
 Test(config_expansion, isa_levels) {

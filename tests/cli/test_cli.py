@@ -106,7 +106,7 @@ class Words(Program):
             (["check", "--only", "("], "regular expression"),
             (["check", "--only", "nothing is called so"], "matches none"),
             (["run", "/nonexistent.yaml"], "/nonexistent.yaml"),
-            (["resume", "/nonexistent"], "no run directory"),
+            *(([verb, "/nonexistent"], "no run directory") for verb in ("resume", "show", "export", "rebuild")),
         ):
             with self.subTest(words=words):
                 result = call(ATTNBENCH, *words)
@@ -212,6 +212,26 @@ class Runs(Program):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertRegex(result.stdout, r"naive +warm +MEASURED")
         self.assertRegex(result.stdout, r"naive +cold +MEASURED")
+
+    def test_rows_record_the_roof_they_stand_under(self):
+        words = ("query_len=40", "head_dim=16", "cache=[warm, cold]", "--quick", "-o", self.run_directory)
+        result = call(ATTNBENCH, "time", "naive,flash", *words, "peaks=true")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("of roof", result.stdout)
+        lines = lines_of(self.run_directory)
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            roof, summary = line["roof"], line["summary"]
+            least = max(summary["flops"] / roof["gflops"], summary["min_bytes"] / roof["gbs"])
+            self.assertAlmostEqual(roof["ns"], least, delta=1e-9 * least)
+            self.assertAlmostEqual(roof["fraction"], least / summary["median_ns"], delta=1e-9)
+        self.assertEqual(len({line["roof"]["gflops"] for line in lines}), 1, "measured once, not for each point")
+        self.assertEqual(sorted(line["roof"]["memory"] == "DRAM" for line in lines), [False, False, True, True])
+        shutil.rmtree(self.run_directory)
+        result = call(ATTNBENCH, "time", "naive,flash", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("of roof", result.stdout)
+        self.assertFalse(any("roof" in line for line in lines_of(self.run_directory)))
 
     def test_the_backward_pass_is_timed_and_checked(self):
         words = ("query_len=40", "head_dim=16", "pass=[forward, backward]", "cache=[warm, cold]", "--quick")

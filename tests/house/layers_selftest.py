@@ -12,6 +12,7 @@ PLANTED = {
     "core/contract/planted.c": '#include "machine/clock.h"\n',
     "core/check/planted.c": "#include <hwloc.h>\n",
     "core/record/planted.c": '#include "check/form.h"\n',
+    "core/campaign/planted.c": '#include "check/arrays.h"\n',
     "core/cli/planted.c": "#include <jansson.h>\n",
     "variants/planted.c": '#include "check/oracle.h"\n',
     "experiments/studies/planted.c": '#include "campaign/plan.h"\n',

@@ -28,7 +28,8 @@ def point(times_ns=(), **given) -> dict:
     return {
         "factors": factors,
         "flops": 2.0 * pairs * (factors["head_dim"] + factors["value_dim"]),
-        "min_bytes": 4.0 * pairs,
+        "min_bytes": 4.0 * factors["batch"] * factors["query_heads"] * (
+            factors["query_len"] + factors["key_len"]) * (factors["head_dim"] + factors["value_dim"]),
         "baseline": given.get("baseline"),
         "improves_on": improves_on,
         "trials": [{**trial, "invocation": n, "median_ns": float(t)} for n, t in enumerate(times_ns)],
