@@ -171,7 +171,7 @@ static enum attn_status measure(const struct attn_probes *probes, bool roofs, st
     }
     /* The clock may have been slow, or disturbed, the first time: a limit that was passed is looked at again. */
     enum attn_status limits = ATTN_OK;
-    for (int looked = 0; !status && (looked == 0 || (limits && looked < 5)); ++looked) {
+    for (int looked = 0; !status && (looked == 0 || (limits && looked < 20)); ++looked) {
         peaks->clock_ghz = fmax(peaks->clock_ghz, plain_rate(probes->cycles, 1));
         limits = check_limits(probes, peaks, error);
     }
