@@ -26,7 +26,6 @@ static bool uses_tiles(const struct attn_problem *problem) {
 
 static void resolve(const struct attn_problem *problem, struct attn_execution *execution) {
     int64_t *const values = execution->parameters;
-    const int64_t l1 = execution->caches.l1d_bytes ? execution->caches.l1d_bytes : 32768;
     const int64_t l2 = execution->caches.l2_bytes ? execution->caches.l2_bytes : 524288;
     const int64_t head_dim = problem->head_dim, value_dim = problem->value_dim;
     if (problem->direction == ATTN_BACKWARD)
@@ -34,16 +33,16 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
     const bool tiles = uses_tiles(problem);
     const int64_t group_rows = tiles ? AMX_BLOCK : PANEL_ROWS, panel_keys = tiles ? AMX_BLOCK : PANEL_KEYS;
     const int64_t element_bytes = tiles ? sizeof(uint16_t) : sizeof(float);
-    if (values[BLOCK_KEYS] == 0) /* a block of packed keys fills L1; values follow from L2 */
-        values[BLOCK_KEYS] = flash_clamp(l1 / (element_bytes * head_dim), 64, 512);
+    if (values[BLOCK_KEYS] == 0) /* a block of packed keys takes an eighth of L2; panels follow each other into L1 */
+        values[BLOCK_KEYS] = flash_clamp(l2 / 8 / (element_bytes * head_dim), 64, 512);
     values[BLOCK_KEYS] = flash_round_up(values[BLOCK_KEYS], panel_keys);
     if (values[BLOCK_QUERIES] == 0) /* queries, weights and sums of a tile take a quarter of L2 */
         values[BLOCK_QUERIES] = flash_clamp(l2 / 4 / (4 * (head_dim + value_dim + values[BLOCK_KEYS])), 24, 192);
     values[BLOCK_QUERIES] =
         flash_clamp(values[BLOCK_QUERIES], group_rows, flash_round_up(flash_rows(problem), group_rows));
     values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % group_rows;
-    if (values[RESCALE_THRESHOLD] == 0)
-        values[RESCALE_THRESHOLD] = 8;
+    if (values[RESCALE_THRESHOLD] == 0) /* e^11 above the first few scores: rare, and far from overflow */
+        values[RESCALE_THRESHOLD] = 16;
     if (values[SPLIT_KEYS] == 0) /* by length alone, so that no answer depends on the number of threads */
         values[SPLIT_KEYS] = flash_round_up(flash_clamp(problem->key_len / 16, 256, 4096), DECODE_BLOCK);
     if (values[SCHEDULE] == 0)
@@ -157,7 +156,8 @@ static size_t backward_workspace_bytes(const struct attn_problem *problem, const
 
 static void run_backward(const struct attn_problem *problem, const struct attn_operands *operands,
                          const struct attn_execution *execution) {
-    const struct backward call = lay_out_backward(problem, operands, execution);
+    struct backward call = lay_out_backward(problem, operands, execution);
+    call.profile = execution->profile;
     backward_run(&call, execution->threads);
 }
 

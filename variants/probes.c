@@ -14,7 +14,7 @@
 static double cycles(int64_t rounds, double *sink) {
     uint64_t sum = 1;
     for (int64_t n = 0; n < rounds; ++n)
-        for (int step = 0; step < 64; ++step) { /* unrolled: the loop's own counting runs beside the chain */
+        VEC_UNROLL(64) for (int step = 0; step < 64; ++step) { /* the loop's own counting runs beside the chain */
             sum += 3;
             __asm__ volatile("" : "+r"(sum));
         }
@@ -129,4 +129,6 @@ const struct attn_probes ATTN_JOIN(attn_, probes, ATTN_LEVEL) = {
     .read = read,
     .tiles_bf16 = TILES_BF16,
     .fma_per_cycle_limit = 2 * 2 * VEC_LANES, /* two units */
+    .tiles_per_cycle_limit = 1024,            /* a product of 16 x 32 by 32 x 16 takes 16 cycles */
+    .read_per_cycle_limit = 3 * sizeof(vec),  /* three loads */
 };

@@ -114,7 +114,8 @@ struct attnbench_verdict {
     char reason[256]; /* why it was not accepted */
 };
 
-/* `rounds_weights`: the answers may come from softmax weights rounded to the problem's 16-bit type. */
+/* `rounds_weights`: the answers may come from softmax weights rounded to the problem's 16-bit type. An input that was
+ * written to, or a byte beyond an array, is a rejection too. */
 void attnbench_drawn_judge(const struct attnbench_drawn *drawn, bool rounds_weights, struct attnbench_verdict *verdict);
 /* Overwrites the answers with a pattern that the judge knows as unwritten. */
 void attnbench_drawn_poison(struct attnbench_drawn *drawn);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Problems drawn by pattern and seed, for answers that other programs give. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,11 @@ void attnbench_drawn_judge(const struct attnbench_drawn *drawn, bool rounds_weig
     };
     memcpy(verdict->worst, judged.worst, sizeof verdict->worst);
     memcpy(verdict->reason, judged.reason, sizeof verdict->reason);
+    const char *const damage = check_instance_damage(drawn->instance);
+    if (damage) { /* first, because a damaged input makes any answer meaningless */
+        verdict->accepted = false;
+        snprintf(verdict->reason, sizeof verdict->reason, "%s", damage);
+    }
 }
 
 void attnbench_drawn_poison(struct attnbench_drawn *drawn) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "campaign/attempt_fields.h"
+#include "campaign/factors.h"
 #include "campaign/reproduce.h"
 #include "check/exam.h"
 #include "machine/gemm.h"
@@ -39,7 +40,9 @@ conclude(struct record_line *line, enum record_status status, const char *format
 bool campaign_attempt_skip(const struct campaign_station *station, const struct campaign_point *point,
                            struct record_line *line) {
     const char *const objection = machine_isa_objection(point->isa);
-    if (objection)
+    if (campaign_variant_is_foreign(point->variant))
+        conclude(line, RECORD_SKIPPED, "a variant of another library: attnlab peers measures it");
+    else if (objection)
         conclude(line, RECORD_SKIPPED, "isa %s: %s", point->isa, objection);
     else if (!attn_registry_find(station->registry, point->variant, point->isa))
         conclude(line, RECORD_SKIPPED, "this build has no %s for %s", point->variant, point->isa);
@@ -201,6 +204,9 @@ static enum attn_status take_down(const struct attempt *attempt, const struct ch
     enum attn_status status = campaign_fields_parameters(attempt->variant, &attempt->execution, &line->parameters);
     if (status == ATTN_OK)
         status = campaign_fields_summary(trial, &attempt->station->problems[0], &line->summary);
+    if (status == ATTN_OK && attempt->station->peaks)
+        status = campaign_fields_roof(attempt->station->peaks, &attempt->station->problems[0], attempt->point->cold,
+                                      trial->within_process.median, &line->roof);
     if (status == ATTN_OK)
         status = campaign_fields_check(verdict, &line->check);
     return status == ATTN_OK ? status : attn_fail(error, status, "no memory for a result line");

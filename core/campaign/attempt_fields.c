@@ -57,6 +57,23 @@ enum attn_status campaign_fields_summary(const struct measure_trial *trial, cons
     return add_reals(fields, reals, sizeof reals / sizeof *reals);
 }
 
+enum attn_status campaign_fields_roof(const struct machine_peaks *peaks, const struct attn_problem *problem, bool cold,
+                                      double median_ns, struct record_fields *fields) {
+    const struct machine_roof roof = machine_roof_over(
+        peaks, attn_problem_flops(problem), attn_problem_min_bytes(problem), cold, problem->type == ATTN_BF16);
+    const struct real_column reals[] = {
+        {"gflops", roof.gflops},
+        {"gbs", roof.gbs},
+        {"clock_ghz", peaks->clock_ghz},
+        {"ns", roof.time_ns},
+        {"fraction", roof.time_ns / median_ns},
+    };
+    enum attn_status status = record_add_text(fields, "arithmetic", roof.tiles ? "tiles" : "multiply-add");
+    if (status == ATTN_OK)
+        status = record_add_text(fields, "memory", machine_memory_names[roof.memory]);
+    return status == ATTN_OK ? add_reals(fields, reals, sizeof reals / sizeof *reals) : status;
+}
+
 enum attn_status campaign_fields_check(const struct check_verdict *verdict, struct record_fields *fields) {
     const struct integer_column integers[] = {
         {"weak", verdict->weak},

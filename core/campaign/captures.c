@@ -2,29 +2,10 @@
 /* Shapes, lengths and digests of captured tensors, read once each. */
 #include "record/capture.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "campaign/provenance.h"
 #include "campaign/reading.h"
-
-/* FNV-1a over a file's bytes, 16 hexadecimal digits: a point on other data is another point, wherever the file
- * lies. NULL when the file cannot be read. */
-static const char *digest_file(struct campaign_texts *texts, const char *path) {
-    FILE *const file = fopen(path, "re");
-    const size_t block_bytes = 1 << 16;
-    unsigned char *const block = malloc(block_bytes);
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t bytes; file && block && (bytes = fread(block, 1, block_bytes, file)) > 0;)
-        for (size_t n = 0; n < bytes; ++n)
-            hash = (hash ^ block[n]) * UINT64_C(0x100000001b3);
-    const bool good = file && block && !ferror(file);
-    free(block);
-    if (file)
-        fclose(file);
-    return good ? campaign_texts_format(texts, "%016" PRIx64, hash) : NULL;
-}
 
 /* The data is read too, so that a truncated file is refused before anything runs; only shapes and lengths stay. */
 static bool look_into(struct campaign_config *config, struct campaign_capture *capture, struct attn_error *error) {
@@ -60,9 +41,13 @@ const struct campaign_capture *campaign_capture_get(struct campaign_config *conf
     }
     *capture = (struct campaign_capture){.path = path, .tensor = tensor, .next = config->captures};
     config->captures = capture;
-    capture->digest = digest ? digest : digest_file(config->texts, path);
-    struct attn_error error = {.message = "the capture cannot be read"};
-    capture->good = capture->digest && look_into(config, capture, &error);
+    /* A point on other data is another point, wherever the file lies. */
+    struct attn_error error = {.message = "out of memory"};
+    char id[RECORD_ID_CHARS + 1];
+    if (!digest && campaign_file_id(path, id, &error) == ATTN_OK)
+        digest = campaign_texts_intern(config->texts, id);
+    capture->digest = digest;
+    capture->good = digest && look_into(config, capture, &error);
     if (capture->good)
         return capture;
     campaign_complain(&config->complaints, place, "%s", error.message);

@@ -70,6 +70,14 @@ static void check_case(struct campaign_config *config, const struct campaign_cas
                               needed[n] == FACTOR_QUERY_LEN ? 1024 : 64);
 }
 
+/* What is wrong with a capture's tensors is told beside whatever else is wrong. */
+static void look_at_captures(struct campaign_config *config, const struct campaign_case *one) {
+    const struct campaign_axis *const capture = find_axis(&one->dimensions, FACTOR_CAPTURE);
+    const struct campaign_axis *const tensor = find_axis(&one->dimensions, FACTOR_TENSOR);
+    for (size_t n = 0; capture && tensor && capture->count == 1 && n < tensor->count; ++n)
+        campaign_capture_get(config, capture->values[0].text, tensor->values[n].text, tensor->values[n].place);
+}
+
 /* Adds `key: text` to the top level when no axis of that factor was read. */
 static void add_default(struct campaign_config *config, enum campaign_factor factor, const char *text) {
     const char *const name = campaign_factor_info(factor)->name;
@@ -103,6 +111,7 @@ static void read_all(struct campaign_config *config) {
     const size_t before = config->complaints.count;
     for (const struct campaign_case *one = config->cases; one; one = one->next) {
         refuse_twins(config, one);
+        look_at_captures(config, one);
         if (before == 0)
             check_case(config, one);
     }
@@ -119,6 +128,7 @@ static void fill_plan(const struct campaign_config *config, struct campaign_plan
     plan->seed = config->seed;
     plan->timeout_s = config->timeout_s;
     plan->measure = config->measure;
+    plan->peaks = config->peaks;
 }
 
 static enum attn_status plan_config(struct campaign_config *config, struct campaign_plan **plan,

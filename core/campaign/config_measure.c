@@ -9,8 +9,8 @@
 
 #include "campaign/reading.h"
 
-const char *const campaign_measure_keys[] = {"invocations", "min_time",       "max_time", "timeout",
-                                             "target_ci",   "max_iterations", "seed",     NULL};
+const char *const campaign_measure_keys[] = {"invocations",    "min_time", "max_time", "timeout", "target_ci",
+                                             "max_iterations", "seed",     "peaks",    NULL};
 const char *const campaign_top_keys[] = {"name", "question", "inputs",  "problem",  "cases", "matrix",
                                          "zip",  "exclude",  "measure", "baseline", "only",  NULL};
 
@@ -86,6 +86,12 @@ static void read_fraction(struct campaign_config *config, const struct campaign_
         *fraction = value;
 }
 
+static void read_flag(struct campaign_config *config, const struct campaign_node *map, const char *key, bool *flag) {
+    const struct campaign_node *const node = scalar(config, map, key);
+    if (node && !campaign_flag_parse(node->text, flag))
+        campaign_complain(&config->complaints, node->place, "%s is '%s'; write true or false", key, node->text);
+}
+
 /* The place of a measure key, or of the section when the key was left to its default. */
 static struct campaign_place measure_place(const struct campaign_config *config, const struct campaign_node *measure,
                                            const char *key) {
@@ -122,6 +128,7 @@ static void read_measure(struct campaign_config *config) {
     read_time(config, measure, "max_time", &options->max_time_ns);
     read_time(config, measure, "timeout", &timeout_ns);
     read_fraction(config, measure, "target_ci", &options->target_ci);
+    read_flag(config, measure, "peaks", &config->peaks);
     if (options->min_time_ns > options->max_time_ns)
         campaign_complain(&config->complaints, measure_place(config, measure, "max_time"),
                           "max_time, %g ms, is less than min_time, %g ms; give both", options->max_time_ns / 1e6,

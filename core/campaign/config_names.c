@@ -14,6 +14,12 @@ static bool read_variants(struct campaign_config *config, struct campaign_axis *
     const char *names[256];
     size_t known = 0;
     bool matched = false;
+    if (campaign_variant_is_foreign(item) && !strpbrk(item, "*?[")) { /* behind the ladder, in the order given */
+        const int64_t rung = config->registry->variant_count + (int64_t)axis->count;
+        return campaign_value_add(
+            config, axis, (struct campaign_value){.text = campaign_texts_intern(config->texts, item), .integer = rung},
+            place);
+    }
     for (int v = 0; v < config->registry->variant_count; ++v) {
         const char *const name = campaign_variant_at(config->registry, v)->name;
         if (known < sizeof names / sizeof *names)

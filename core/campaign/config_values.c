@@ -162,10 +162,15 @@ static bool read_real(struct campaign_config *config, struct campaign_axis *axis
     return campaign_value_add(config, axis, (struct campaign_value){.real = real}, place);
 }
 
+bool campaign_flag_parse(const char *text, bool *flag) {
+    *flag = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
+    return *flag || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+}
+
 static bool read_flag(struct campaign_config *config, struct campaign_axis *axis, const char *item,
                       struct campaign_place place) {
-    const bool yes = strcmp(item, "true") == 0 || strcmp(item, "1") == 0;
-    if (!yes && strcmp(item, "false") != 0 && strcmp(item, "0") != 0) {
+    bool yes;
+    if (!campaign_flag_parse(item, &yes)) {
         campaign_complain(&config->complaints, place, "%s is '%s'; write true or false",
                           campaign_axis_label(config, axis), item);
         return false;

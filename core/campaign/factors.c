@@ -35,6 +35,7 @@ static const struct campaign_factor_info table[FACTOR_COUNT] = {
     [FACTOR_LENGTHS] = {"lengths", HOME_MASK, FACTOR_NAME, 0, 0},
     [FACTOR_PACKED] = {"packed", HOME_MASK, FACTOR_INTEGER, 0, MAX_SIZE},
     [FACTOR_QUERY_START] = {"query_start", HOME_MASK, FACTOR_INTEGER, -FAR, FAR},
+    [FACTOR_STARTS] = {"starts", HOME_MASK, FACTOR_NAME, 0, 0},
     [FACTOR_KEY_START] = {"key_start", HOME_MASK, FACTOR_INTEGER, -FAR, FAR},
     [FACTOR_ALIBI] = {"alibi", HOME_MASK, FACTOR_FLAG, 0, 0},
     [FACTOR_BIAS] = {"bias", HOME_MASK, FACTOR_FLAG, 0, 0},
@@ -68,47 +69,29 @@ bool campaign_factor_is_shape(enum campaign_factor factor) {
 /* Closed lists whose values are indices in the point. */
 static const char *const causal_names[] = {"none", "top_left", "bottom_right"};
 static const char *const length_names[] = {"full", "ragged"};
+static const char *const start_names[] = {"alike", "ragged"};
 static const char *const pass_names[] = {"forward", "backward"};
 static const char *const layout_names[] = {"dense", "interleaved"};
 static const char *const cache_names[] = {"warm", "cold"};
 
 size_t campaign_factor_choices(enum campaign_factor factor, const char *choices[CAMPAIGN_MAX_CHOICES]) {
+    static const struct {
+        enum campaign_factor factor;
+        size_t count;
+        const char *const *names;
+    } lists[] = {
+        {FACTOR_PASS, 2, pass_names},      {FACTOR_CAUSAL, 3, causal_names}, {FACTOR_ALIGN, 2, causal_names + 1},
+        {FACTOR_LENGTHS, 2, length_names}, {FACTOR_STARTS, 2, start_names},  {FACTOR_LAYOUT, 2, layout_names},
+        {FACTOR_CACHE, 2, cache_names},
+    };
     size_t count = 0;
-    switch (factor) {
-    case FACTOR_PATTERN:
-        for (; count < CHECK_PATTERN_COUNT; ++count)
-            choices[count] = check_pattern_name((enum check_pattern)count);
-        break;
-    case FACTOR_TYPE:
-        for (; count <= ATTN_F16; ++count)
-            choices[count] = attn_type_name((enum attn_type)count);
-        break;
-    case FACTOR_PASS:
-        for (; count < 2; ++count)
-            choices[count] = pass_names[count];
-        break;
-    case FACTOR_CAUSAL:
-        for (; count < 3; ++count)
-            choices[count] = causal_names[count];
-        break;
-    case FACTOR_ALIGN:
-        for (; count < 2; ++count)
-            choices[count] = causal_names[count + 1];
-        break;
-    case FACTOR_LENGTHS:
-        for (; count < 2; ++count)
-            choices[count] = length_names[count];
-        break;
-    case FACTOR_LAYOUT:
-        for (; count < 2; ++count)
-            choices[count] = layout_names[count];
-        break;
-    case FACTOR_CACHE:
-        for (; count < 2; ++count)
-            choices[count] = cache_names[count];
-        break;
-    default: break;
-    }
+    for (; factor == FACTOR_PATTERN && count < CHECK_PATTERN_COUNT; ++count)
+        choices[count] = check_pattern_name((enum check_pattern)count);
+    for (; factor == FACTOR_TYPE && count <= ATTN_F16; ++count)
+        choices[count] = attn_type_name((enum attn_type)count);
+    for (size_t n = 0; n < sizeof lists / sizeof *lists; ++n)
+        for (; lists[n].factor == factor && count < lists[n].count; ++count)
+            choices[count] = lists[n].names[count];
     return count;
 }
 
@@ -187,6 +170,10 @@ void campaign_factor_set(struct campaign_point *point, enum campaign_factor fact
         break;
     case FACTOR_LENGTHS: form->mask.ragged = choice_of(factor, value->text) == 1; break;
     case FACTOR_QUERY_START: form->mask.shifted = true; break;
+    case FACTOR_STARTS:
+        form->mask.ragged_starts = choice_of(factor, value->text) == 1;
+        form->mask.shifted |= form->mask.ragged_starts;
+        break;
     case FACTOR_SOFTCAP: form->mask.softcap = value->real; break;
     case FACTOR_VARIANT: point->variant = value->text; break;
     case FACTOR_ISA: point->isa = value->text; break;
@@ -222,6 +209,7 @@ struct campaign_value campaign_factor_get(const struct campaign_point *point, en
         value.second = form->mask.window_right;
         break;
     case FACTOR_LENGTHS: value.text = length_names[form->mask.ragged]; break;
+    case FACTOR_STARTS: value.text = start_names[form->mask.ragged_starts]; break;
     case FACTOR_SOFTCAP: value.real = form->mask.softcap; break;
     case FACTOR_VARIANT: value.text = point->variant; break;
     case FACTOR_ISA: value.text = point->isa; break;
@@ -280,7 +268,15 @@ const struct attn_variant *campaign_variant_at(const struct attn_registry *regis
     return row[level];
 }
 
+bool campaign_variant_is_foreign(const char *name) {
+    static const char prefix[] = "peer:";
+    return strncmp(name, prefix, sizeof prefix - 1) == 0 && name[sizeof prefix - 1];
+}
+
 const struct attn_variant *campaign_variant_any(const struct attn_registry *registry, const char *name) {
+    static const struct attn_variant foreign = {.name = "peer", .traits = ATTN_PARALLEL};
+    if (campaign_variant_is_foreign(name))
+        return &foreign;
     for (int index = 0; index < registry->variant_count; ++index) {
         const struct attn_variant *const variant = campaign_variant_at(registry, index);
         if (variant && strcmp(variant->name, name) == 0)

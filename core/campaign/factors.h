@@ -32,6 +32,7 @@ enum campaign_factor {
     FACTOR_LENGTHS,
     FACTOR_PACKED,
     FACTOR_QUERY_START,
+    FACTOR_STARTS,
     FACTOR_KEY_START,
     FACTOR_ALIBI,
     FACTOR_BIAS,
@@ -96,7 +97,10 @@ void campaign_real_text(double real, char *text, size_t text_bytes);
 int campaign_parameter_index(const struct attn_variant *variant, const char *name);
 /* Rung `index` of the ladder, likewise for any level. */
 const struct attn_variant *campaign_variant_at(const struct attn_registry *registry, int index);
-/* The variant as compiled for any level: names, traits and parameters are the same on all. NULL: unknown. */
+/* The variant as compiled for any level: names, traits and parameters are the same on all. NULL: unknown. A foreign
+ * variant is parallel, and without parameters. */
 const struct attn_variant *campaign_variant_any(const struct attn_registry *registry, const char *name);
+/* "peer:NAME" is a variant of another library: it may be planned, and other programs measure it. */
+bool campaign_variant_is_foreign(const char *name);
 
 #endif

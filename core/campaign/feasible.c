@@ -20,7 +20,7 @@ void campaign_feasibility_open(struct campaign_feasibility *feasibility, struct 
 }
 
 void campaign_feasibility_close(struct campaign_feasibility *feasibility) {
-    campaign_drawn_release(&feasibility->drawn);
+    check_outline_release(&feasibility->outline);
 }
 
 /* Whether `message` begins with `name` as a word. */
@@ -62,7 +62,7 @@ static bool enter_block(struct campaign_feasibility *feasibility, const struct c
                         const struct campaign_point *point) {
     if (feasibility->block == point->block)
         return !feasibility->refused;
-    campaign_drawn_release(&feasibility->drawn);
+    check_outline_release(&feasibility->outline);
     feasibility->block = point->block;
     struct attn_error error = {.message = ""};
     struct check_form form = point->form;
@@ -71,7 +71,7 @@ static bool enter_block(struct campaign_feasibility *feasibility, const struct c
     enum attn_status status = check_mask_parse(mask, &form.mask, &error);
     form.capture = capture ? &capture->view : NULL;
     if (!status)
-        status = campaign_drawn_create(&form, feasibility->available_bytes, &feasibility->drawn, &error);
+        status = check_outline_create(&form, feasibility->available_bytes, &feasibility->outline, &error);
     feasibility->refused = status != ATTN_OK;
     if (status)
         campaign_complain(&feasibility->config->complaints, blame(choices, choice_count, error.message, otherwise),
@@ -86,7 +86,7 @@ static double set_count(const struct campaign_feasibility *feasibility, const st
     const double most = 4096;
     if (!point->cold)
         return 1;
-    const double sets = floor(2.0 * (double)last_level / feasibility->drawn.instance_bytes) + 2;
+    const double sets = floor(2.0 * (double)last_level / feasibility->outline.instance_bytes) + 2;
     return sets < most ? sets : most;
 }
 
@@ -96,11 +96,11 @@ bool campaign_feasible(struct campaign_feasibility *feasibility, const struct ca
     struct campaign_config *const config = feasibility->config;
     if (!enter_block(feasibility, choices, choice_count, otherwise, capture, point))
         return false;
-    const struct attn_problem *const problem = &feasibility->drawn.problem;
+    const struct attn_problem *const problem = &feasibility->outline.problem;
     point->flops = attn_problem_flops(problem);
     point->min_bytes = attn_problem_min_bytes(problem);
     point->live_pairs = problem->live_pairs;
-    point->memory_bytes = set_count(feasibility, point) * feasibility->drawn.instance_bytes;
+    point->memory_bytes = set_count(feasibility, point) * feasibility->outline.instance_bytes;
 
     struct campaign_place place = otherwise;
     for (size_t n = 0; n < choice_count; ++n)

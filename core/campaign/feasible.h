@@ -3,8 +3,8 @@
 #ifndef CAMPAIGN_FEASIBLE_H
 #define CAMPAIGN_FEASIBLE_H
 
-#include "campaign/drawn.h"
 #include "campaign/reading.h"
+#include "check/outline.h"
 
 /* What one combination says of one axis. */
 struct campaign_choice {
@@ -18,7 +18,7 @@ struct campaign_feasibility {
     double available_bytes;
     int block;    /* whose problem is built; -1: none */
     bool refused; /* the block's problem cannot be */
-    struct campaign_drawn drawn;
+    struct check_outline outline;
 };
 
 void campaign_feasibility_open(struct campaign_feasibility *feasibility, struct campaign_config *config);

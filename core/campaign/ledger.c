@@ -56,6 +56,7 @@ static double worse(double a, double b) {
 }
 
 static void enter_measurement(struct campaign_row *row, const struct record_line *line) {
+    row->of_roof[row->measured] = real_of(&line->roof, "fraction");
     row->medians_ns[row->measured] = measure_estimate_median(line->samples_ns, line->sample_count, 0.5).median;
     row->threads_least =
         row->measured && row->threads_least < line->threads_delivered ? row->threads_least : line->threads_delivered;
@@ -100,13 +101,15 @@ enum attn_status campaign_ledger_read(const char *journal_path, const struct cam
     ledger->rows = calloc(plan->point_count, sizeof *ledger->rows);
     ledger->held = calloc(cells, sizeof *ledger->held);
     ledger->medians_ns = calloc(cells, sizeof *ledger->medians_ns);
+    ledger->of_roof = calloc(cells, sizeof *ledger->of_roof);
     ledger->ids = sorted_ids(plan);
-    if (!ledger->rows || !ledger->held || !ledger->medians_ns || !ledger->ids) {
+    if (!ledger->rows || !ledger->held || !ledger->medians_ns || !ledger->of_roof || !ledger->ids) {
         campaign_ledger_release(ledger);
         return attn_fail(error, ATTN_NO_MEMORY, "no memory for the table of %zu points", plan->point_count);
     }
     for (size_t i = 0; i < plan->point_count; ++i) {
         ledger->rows[i].medians_ns = ledger->medians_ns + i * invocations;
+        ledger->rows[i].of_roof = ledger->of_roof + i * invocations;
         ledger->rows[i].timing_valid = true;
     }
     const enum attn_status status = record_journal_read(journal_path, enter, ledger, error);
@@ -121,6 +124,7 @@ void campaign_ledger_release(struct campaign_ledger *ledger) {
     free(ledger->rows);
     free(ledger->held);
     free(ledger->medians_ns);
+    free(ledger->of_roof);
     free(ledger->ids);
     *ledger = (struct campaign_ledger){0};
 }
@@ -143,6 +147,14 @@ bool campaign_ledger_estimate(const struct campaign_ledger *ledger, size_t point
         return false;
     *estimate = measure_estimate_median(row->medians_ns, row->measured, LEDGER_CONFIDENCE);
     return true;
+}
+
+double campaign_ledger_of_roof(const struct campaign_ledger *ledger, size_t point) {
+    const struct campaign_row *const row = &ledger->rows[point];
+    for (size_t n = 0; n < row->measured; ++n)
+        if (row->of_roof[n] != row->of_roof[n])
+            return NAN;
+    return row->measured ? measure_estimate_median(row->of_roof, row->measured, LEDGER_CONFIDENCE).median : NAN;
 }
 
 void campaign_ledger_summary(const struct campaign_ledger *ledger, struct campaign_summary *summary) {

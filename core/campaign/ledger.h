@@ -19,6 +19,7 @@ struct campaign_row {
     double flops;
     size_t measured;       /* invocations that gave a median */
     double *medians_ns;    /* [measured], one of each invocation */
+    double *of_roof;       /* [measured], likewise: the fraction of its roof; NaN where no peaks were asked for */
     int64_t threads_least; /* threads delivered in the worst invocation */
 };
 
@@ -27,7 +28,7 @@ struct campaign_ledger {
     struct campaign_row *rows; /* [point_count], in plan order */
     bool *held;                /* [invocations][point_count] */
     size_t lines;
-    double *medians_ns;             /* private: what the rows' medians point into */
+    double *medians_ns, *of_roof;   /* private: what those of the rows point into */
     struct campaign_ledger_id *ids; /* private: sorted */
 };
 
@@ -43,6 +44,8 @@ void campaign_ledger_mark(struct campaign_ledger *ledger, size_t point, size_t i
 
 /* The estimate of a point: the median of its invocation medians with its rank interval. False: nothing measured. */
 bool campaign_ledger_estimate(const struct campaign_ledger *ledger, size_t point, struct measure_estimate *estimate);
+/* The median of a point's fractions of its roof; NaN: none recorded. */
+double campaign_ledger_of_roof(const struct campaign_ledger *ledger, size_t point);
 void campaign_ledger_summary(const struct campaign_ledger *ledger, struct campaign_summary *summary);
 
 #endif

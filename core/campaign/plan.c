@@ -2,9 +2,11 @@
 #include "campaign/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "campaign/points.h"
 #include "campaign/texts.h"
+#include "check/random.h"
 #include "machine/memory.h"
 
 void campaign_plan_free(struct campaign_plan *plan) {
@@ -18,10 +20,7 @@ void campaign_plan_free(struct campaign_plan *plan) {
 
 /* SplitMix64: a good stream from any seed, 0 included. */
 static uint64_t next_bits(uint64_t *state) {
-    uint64_t bits = *state += UINT64_C(0x9E3779B97F4A7C15);
-    bits = (bits ^ bits >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    bits = (bits ^ bits >> 27) * UINT64_C(0x94D049BB133111EB);
-    return bits ^ bits >> 31;
+    return check_mix(*state += UINT64_C(0x9E3779B97F4A7C15));
 }
 
 /* Uniform in 0..limit-1: values that would favour small remainders are drawn again. */
@@ -85,9 +84,20 @@ enum attn_status campaign_plan_shuffle(struct campaign_plan *plan, struct attn_e
     return status;
 }
 
+/* Whether no point before `n` has its ISA level, threads and placement: where a worker measures peaks. */
+static bool first_at_its_place(const struct campaign_plan *plan, size_t n) {
+    const struct campaign_point *const own = &plan->points[n];
+    while (n-- > 0)
+        if (plan->points[n].threads == own->threads && !strcmp(plan->points[n].isa, own->isa) &&
+            !strcmp(plan->points[n].placement, own->placement))
+            return false;
+    return true;
+}
+
 struct campaign_estimate campaign_plan_estimate(const struct campaign_plan *plan) {
     const double plain_flops_per_ns = 1.0; /* what three scalar loops reach on a core of today */
     const double start_ns = 50e6;          /* exec, topology, first team */
+    const double peaks_ns = 1e9;           /* machine/peaks.h, up to twice that */
     struct campaign_estimate estimate = {
         .points = plan->point_count,
         .blocks = plan->block_count,
@@ -103,6 +113,10 @@ struct campaign_estimate campaign_plan_estimate(const struct campaign_plan *plan
         const double most = 2 * call_ns + warm_ns + plan->measure.max_time_ns;
         least_ns += least < limit_ns ? least : limit_ns;
         most_ns += most < limit_ns ? most : limit_ns;
+        if (plan->peaks && first_at_its_place(plan, n)) {
+            least_ns += peaks_ns;
+            most_ns += 2 * peaks_ns;
+        }
         if (point->memory_bytes > estimate.peak_bytes)
             estimate.peak_bytes = point->memory_bytes;
         if (plan->baseline && point->baseline < 0)

@@ -44,6 +44,7 @@ struct campaign_plan {
     uint64_t seed;
     double timeout_s; /* per point */
     struct measure_options measure;
+    bool peaks;                   /* measure those that points stand under */
     uint32_t *order;              /* [invocations][point_count] */
     struct campaign_texts *texts; /* private: owns the strings */
 };

@@ -116,6 +116,7 @@ static void load_header(const struct record_plan *stored, struct campaign_plan *
     plan->block_count = (size_t)record_integer(header, "blocks", 0);
     plan->left_out_threads = (size_t)record_integer(header, "left_out_threads", 0);
     plan->left_out_excluded = (size_t)record_integer(header, "left_out_excluded", 0);
+    plan->peaks = record_integer(header, "peaks", 0) != 0;
     plan->timeout_s = record_real(header, "timeout_s", 0.0);
     plan->measure = (struct measure_options){
         .min_time_ns = record_real(header, "min_time_ns", 0.0),

@@ -83,6 +83,7 @@ static enum attn_status store_header(const struct campaign_plan *plan, struct re
         {"blocks", (int64_t)plan->block_count},
         {"left_out_threads", (int64_t)plan->left_out_threads},
         {"left_out_excluded", (int64_t)plan->left_out_excluded},
+        {"peaks", plan->peaks},
     };
     const struct {
         const char *name;

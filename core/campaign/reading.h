@@ -75,6 +75,7 @@ struct campaign_config {
     const char *baseline, *only;
     struct campaign_place baseline_place, only_place;
     struct measure_options measure;
+    bool peaks;
     int invocations;
     double timeout_s;
     uint64_t seed;
@@ -106,6 +107,8 @@ const char *campaign_axis_label(const struct campaign_config *config, const stru
 bool campaign_axis_name(struct campaign_config *config, const struct campaign_node *node, struct campaign_axis *axis);
 /* A whole number in base 10; `*beyond`: it has more digits than 64 bits hold. */
 bool campaign_integer_parse(const char *text, int64_t *value, bool *beyond);
+/* true, 1, false or 0. */
+bool campaign_flag_parse(const char *text, bool *flag);
 
 /* config_sections.c: inputs, problem, cases, matrix, zip and top-level factors, into axes. */
 void campaign_sections_read(struct campaign_config *config);

@@ -126,7 +126,8 @@ static void write_config(FILE *out, const struct campaign_config *config) {
     write_real(out, "max_time", config->measure.max_time_ns, " ns");
     write_real(out, "timeout", config->timeout_s, " s");
     write_real(out, "target_ci", config->measure.target_ci, "");
-    fprintf(out, "  max_iterations: %" PRId64 "\n  seed: %" PRIu64 "\n", config->measure.max_iterations, config->seed);
+    fprintf(out, "  max_iterations: %" PRId64 "\n  seed: %" PRIu64 "\n  peaks: %s\n", config->measure.max_iterations,
+            config->seed, config->peaks ? "true" : "false");
     if (config->baseline)
         fprintf(out, "baseline: %s\n", config->baseline);
     if (config->only) {

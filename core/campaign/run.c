@@ -71,7 +71,7 @@ static void tell_progress(const struct campaign *run) {
 static enum attn_status enter_line(struct campaign *run, long position, int code, const char *text,
                                    struct attn_error *error) {
     if (position < 0)
-        return attn_fail(error, (enum attn_status)code, "a worker could not begin: %s", text);
+        return attn_fail(error, (enum attn_status)code, "a worker gave up: %s", text);
     if ((size_t)position >= run->plan->point_count || code < RECORD_MEASURED || code > RECORD_FAILED)
         return attn_fail(error, ATTN_INTERNAL, "a worker's line is of no position of the plan: %ld", position);
     const enum attn_status status = record_journal_append(run->journal, text, error);
@@ -225,15 +225,21 @@ static enum attn_status go_on(struct campaign *run, struct campaign_summary *sum
     return status == ATTN_OK ? campaign_rebuild(run->directory, error) : status;
 }
 
+static enum attn_status no_run(const char *directory, struct attn_error *error) {
+    return attn_fail(error, ATTN_INVALID, "%s is no run directory: it has no file '" CAMPAIGN_PLAN_FILE "'", directory);
+}
+
 enum attn_status campaign_rebuild(const char *run_directory, struct attn_error *error) {
     char path[4096];
     campaign_rundir_path(run_directory, CAMPAIGN_RESULT_FILE, path);
     char plan[4096], journal[4096];
     campaign_rundir_path(run_directory, CAMPAIGN_PLAN_FILE, plan);
     campaign_rundir_path(run_directory, CAMPAIGN_JOURNAL_FILE, journal);
+    const bool planned = access(plan, F_OK) == 0;
+    if (!planned && access(journal, F_OK))
+        return no_run(run_directory, error);
     /* studies have no plan */
-    return access(plan, F_OK) && !access(journal, F_OK) ? record_study_build(run_directory, path, error)
-                                                        : record_result_build(run_directory, path, error);
+    return planned ? record_result_build(run_directory, path, error) : record_study_build(run_directory, path, error);
 }
 
 enum attn_status campaign_plan_of_run(const char *run_directory, const struct attn_registry *registry,
@@ -241,6 +247,8 @@ enum attn_status campaign_plan_of_run(const char *run_directory, const struct at
     char path[4096];
     campaign_rundir_path(run_directory, CAMPAIGN_PLAN_FILE, path);
     struct record_plan stored = {0};
+    if (access(path, F_OK))
+        return no_run(run_directory, error);
     enum attn_status status = record_plan_read(path, &stored, error);
     if (status == ATTN_OK)
         status = campaign_plan_load(&stored, registry, plan, error);

@@ -43,6 +43,7 @@ void campaign_station_leave(struct campaign_station *station) {
 void campaign_station_close(struct campaign_station *station) {
     campaign_station_leave(station);
     machine_buffer_release(&station->workspace);
+    campaign_roofs_release(&station->roofs);
     machine_topology_free(station->topology);
 }
 
@@ -147,6 +148,14 @@ void campaign_station_enter(struct campaign_station *station, const struct campa
     station->trouble.message[0] = '\0';
     station->status = make_block(station, point, &station->trouble);
     station->block = point->block;
+}
+
+enum attn_status campaign_station_peaks(struct campaign_station *station, const struct campaign_point *point,
+                                        struct attn_error *error) {
+    station->peaks = NULL;
+    return station->plan->peaks ? campaign_roofs_find(&station->roofs, station->topology, station->registry, point,
+                                                      &station->peaks, error)
+                                : ATTN_OK;
 }
 
 enum attn_status campaign_station_workspace(struct campaign_station *station, size_t bytes, int threads,

@@ -5,6 +5,7 @@
 #define CAMPAIGN_STATION_H
 
 #include "campaign/plan.h"
+#include "campaign/roofs.h"
 #include "check/instance.h"
 #include "check/oracle.h"
 #include "record/capture.h"
@@ -35,6 +36,8 @@ struct campaign_station {
     int workspace_threads;        /* threads that first touched it */
     const char *workspace_policy; /* and where they were placed */
     struct measure_trial trial;
+    struct campaign_roofs roofs;
+    const struct machine_peaks *peaks;  /* that the current point stands under; NULL: not asked for */
     const struct attn_profile *profile; /* of an instrumented run; NULL otherwise */
 };
 
@@ -45,6 +48,9 @@ void campaign_station_close(struct campaign_station *station);
 /* Makes inputs and oracle for the point's block unless they are there. What keeps the block from having
  * inputs (no memory, an unreadable capture) stays in status and trouble until the next block. */
 void campaign_station_enter(struct campaign_station *station, const struct campaign_point *point);
+/* Finds the point's peaks where the plan asks for them. Fails like campaign_roofs_find. */
+enum attn_status campaign_station_peaks(struct campaign_station *station, const struct campaign_point *point,
+                                        struct attn_error *error);
 /* Drops the block: its memory can no longer be trusted. */
 void campaign_station_leave(struct campaign_station *station);
 

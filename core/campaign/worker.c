@@ -36,42 +36,50 @@ static bool send(long position, const struct record_line *line) {
     return sent;
 }
 
-/* One position. False: nothing more can be said. BEGIN comes once inputs and oracle stand: from there on it is the
- * variant's own time, resolve() and objection() included. */
-static bool walk_point(struct campaign_station *station, int invocation, size_t position) {
+/* One position. `*going` false: nobody listens any more. BEGIN comes once inputs, oracle and peaks stand: from there on
+ * it is the variant's own time, resolve() and objection() included. */
+static enum attn_status walk_point(struct campaign_station *station, int invocation, size_t position, bool *going,
+                                   struct attn_error *error) {
     const struct campaign_plan *const plan = station->plan;
     const struct campaign_point *const point =
         &plan->points[plan->order[(size_t)invocation * plan->point_count + position]];
     struct record_line line = {.invocation = invocation, .position = (int64_t)position};
     snprintf(line.point, sizeof line.point, "%s", point->id);
     machine_utc_now(line.started_utc);
-    bool going = true;
     if (!campaign_attempt_skip(station, point, &line)) {
         campaign_station_enter(station, point);
-        struct attn_error error = {.message = ""};
-        going = worker_pipe_begin((long)position);
-        if (going && campaign_attempt(station, point, &line, &error) != ATTN_OK) {
+        const enum attn_status status = campaign_station_peaks(station, point, error);
+        if (status != ATTN_OK)
+            return status;
+        struct attn_error why = {.message = ""};
+        *going = worker_pipe_begin((long)position);
+        if (*going && campaign_attempt(station, point, &line, &why) != ATTN_OK) {
             line.status = RECORD_FAILED;
-            snprintf(line.reason, sizeof line.reason, "%.500s", error.message);
+            snprintf(line.reason, sizeof line.reason, "%.500s", why.message);
         }
     }
-    going = going && send((long)position, &line);
+    *going = *going && send((long)position, &line);
     record_line_release(&line);
-    return going;
+    return ATTN_OK;
 }
 
-static int walk(const struct campaign_plan *plan, const struct attn_registry *registry, int invocation,
-                struct attn_error *error) {
+static enum attn_status walk(const struct campaign_plan *plan, const struct attn_registry *registry, int invocation,
+                             struct attn_error *error) {
     char *const done = read_done(plan->point_count);
     if (!done)
         return attn_fail(error, ATTN_IO, "a worker needs the list of what is done on its standard input");
     struct campaign_station *const station = malloc(sizeof *station);
-    int status = station ? campaign_station_open(station, plan, registry, error)
-                         : attn_fail(error, ATTN_NO_MEMORY, "no memory for a worker");
+    enum attn_status status = station ? campaign_station_open(station, plan, registry, error)
+                                      : attn_fail(error, ATTN_NO_MEMORY, "no memory for a worker");
     if (status == ATTN_OK) {
-        for (size_t position = 0; position < plan->point_count; ++position)
-            if (done[position] != '1' && (!worker_pipe_may_go_on() || !walk_point(station, invocation, position)))
-                break;
+        bool going = true;
+        for (size_t position = 0; going && status == ATTN_OK && position < plan->point_count; ++position) {
+            if (done[position] == '1')
+                continue;
+            going = worker_pipe_may_go_on();
+            if (going)
+                status = walk_point(station, invocation, position, &going, error);
+        }
         campaign_station_close(station);
     }
     free(station);
@@ -86,7 +94,7 @@ int campaign_worker(const char *run_directory, int invocation, const struct attn
     if (status == ATTN_OK && (invocation < 0 || invocation >= plan->invocations))
         status = attn_fail(&error, ATTN_INVALID, "the plan has no invocation %d", invocation);
     if (status == ATTN_OK)
-        status = (enum attn_status)walk(plan, registry, invocation, &error);
+        status = walk(plan, registry, invocation, &error);
     campaign_plan_free(plan);
     if (status == ATTN_OK)
         return 0;

@@ -60,11 +60,14 @@ static int64_t finish_scores(const struct attn_problem *problem, struct row_work
         double bias, alibi;
         check_pair_terms(problem, &row->live, j, &bias, &alibi);
         *score *= scale;
-        if (softcap > 0.0)
+        *growth *= fabs(scale);
+        if (softcap > 0.0) {
+            *growth = check_bound_capped(softcap, *score, *growth);
             *score = softcap * tanh(*score / softcap);
+        }
         *score += bias;
         *score += alibi;
-        *growth = fabs(scale) * *growth + walk * (fabs(bias) + fabs(alibi));
+        *growth += walk * (fabs(bias) + fabs(alibi));
         ++live_keys;
     }
     return live_keys;

@@ -45,6 +45,9 @@ void check_masks_seal(struct check_arrays *arrays);
 /* The form with every size filled in: from the capture, or from its partner. */
 struct check_form check_form_complete(const struct check_form *form);
 
+/* The problem of a complete form, not yet built, without its mask. */
+struct attn_problem check_form_problem(const struct check_form *form);
+
 /* Bytes of one array of a complete form whose sizes are positive; 0: the form has none. In float64, so that
  * no size overflows. */
 double check_array_bytes(const struct check_form *form, enum check_array array);

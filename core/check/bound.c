@@ -13,6 +13,13 @@ struct bound check_bound(int64_t live_keys) {
     };
 }
 
+double check_bound_capped(double softcap, double score, double growth) {
+    const double rounding = growth + 2.0 * fabs(score);
+    const double nearest = fmax(0.0, fabs(score) - BOUND_ROUNDOFF * rounding);
+    const double slope = 1.0 / (cosh(nearest / softcap) * cosh(nearest / softcap));
+    return slope * rounding + 9.0 * softcap * fabs(tanh(score / softcap));
+}
+
 double check_bound_storage(enum attn_type type, double answer) {
     if (type != ATTN_BF16 && type != ATTN_F16)
         return 0.0;

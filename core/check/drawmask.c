@@ -13,7 +13,8 @@ enum stream {
     STREAM_BOOLEAN,
     STREAM_ROWS,
     STREAM_SINKS,
-    STREAM_LAYOUT
+    STREAM_LAYOUT,
+    STREAM_STARTS
 };
 
 /* Masks of up to this many elements take a broadcast layout drawn by the seed, so that checks meet all of them;
@@ -139,6 +140,19 @@ static void draw_lengths(const struct check_form *form, int64_t *lengths) {
     }
 }
 
+/* Starts from query_start on, by less than the keys that a sequence has on average; that of sequence 1 is another than
+ * that of sequence 0. */
+static void draw_starts(const struct check_form *form, int64_t sequences, int64_t *starts) {
+    const uint64_t key = check_stream(form->seed, STREAM_STARTS);
+    const int64_t keys = form->mask.packed > 0 ? form->key_len / sequences : form->key_len, span = keys > 2 ? keys : 2;
+    for (int64_t n = 0; n < sequences; ++n) {
+        int64_t shift = form->mask.ragged_starts ? check_below(check_bits(key, (uint64_t)n), span) : 0;
+        if (form->mask.ragged_starts && n == 1 && form->mask.query_start + shift == starts[0])
+            shift = (shift + 1) % span;
+        starts[n] = form->mask.query_start + shift;
+    }
+}
+
 /* Offsets of `segments` lengths that sum to `total`: one of length 0 (from three segments up) and one of length 1
  * (from two up, if there is that much) at places drawn by `key`, the rest between a fifth and all of an even share. */
 static void draw_offsets(uint64_t key, int64_t segments, int64_t total, int64_t *offsets) {
@@ -199,7 +213,6 @@ static void draw_boolean(const struct check_form *form, int threads, bool *allow
 }
 
 void check_mask_draw(const struct check_form *form, int threads, void *const data[CHECK_ARRAY_COUNT]) {
-    int64_t *const query_start = data[CHECK_QUERY_START];
     float *const slopes = data[CHECK_SLOPES], *const sinks = data[CHECK_SINKS];
     if (data[CHECK_KEY_LENGTHS])
         draw_lengths(form, data[CHECK_KEY_LENGTHS]);
@@ -211,9 +224,8 @@ void check_mask_draw(const struct check_form *form, int threads, void *const dat
         draw_offsets(check_stream(form->seed, same ? STREAM_QUERY_SEGMENTS : STREAM_KEY_SEGMENTS), form->mask.packed,
                      form->key_len, data[CHECK_KEY_OFFSETS]);
     }
-    const int64_t sequences = form->mask.packed > 0 ? form->mask.packed : form->batch;
-    for (int64_t n = 0; n < sequences && query_start; ++n)
-        query_start[n] = form->mask.query_start;
+    if (data[CHECK_QUERY_START])
+        draw_starts(form, form->mask.packed > 0 ? form->mask.packed : form->batch, data[CHECK_QUERY_START]);
     if (data[CHECK_BIAS])
         draw_bias(form, threads, data[CHECK_BIAS]);
     if (data[CHECK_ALLOWED])

@@ -39,6 +39,7 @@ enum term {
     TERM_LENGTHS,
     TERM_PACKED,
     TERM_QUERY_START,
+    TERM_STARTS,
     TERM_KEY_START,
     TERM_ALIBI,
     TERM_BIAS,
@@ -52,8 +53,8 @@ enum term {
 };
 
 static const char *const term_names[TERM_COUNT] = {
-    "causal", "align",   "window", "lengths", "packed",    "query_start", "key_start", "alibi",
-    "bias",   "boolean", "sinks",  "softcap", "dead_rows", "dead_block",  "none",
+    "causal", "align", "window",  "lengths", "packed",  "query_start", "starts",     "key_start",
+    "alibi",  "bias",  "boolean", "sinks",   "softcap", "dead_rows",   "dead_block", "none",
 };
 
 /* Takes the whole of `text` as a number; a sign is allowed, anything behind the digits is not. */
@@ -119,6 +120,10 @@ static const char *read_term(enum term term, char *value, struct check_mask_form
     case TERM_QUERY_START:
         mask->shifted = true;
         return read_integer(text, &mask->query_start) ? NULL : "query_start=N, an integer";
+    case TERM_STARTS:
+        mask->ragged_starts = strcmp(text, "ragged") == 0;
+        mask->shifted |= mask->ragged_starts;
+        return mask->ragged_starts || strcmp(text, "alike") == 0 ? NULL : "starts=ragged or starts=alike";
     case TERM_KEY_START: return read_integer(text, &mask->key_start) ? NULL : "key_start=N, an integer";
     case TERM_SOFTCAP: return read_softcap(text, &mask->softcap) ? NULL : "softcap=C, a positive number (0: none)";
     case TERM_ALIBI: return read_flag(value, &mask->alibi) ? NULL : "alibi, without a value";
@@ -141,9 +146,10 @@ static enum attn_status parse_term(char *word, unsigned *seen, struct check_mask
     if (term == TERM_COUNT) {
         const char *const near = attn_nearest(word, term_names, TERM_COUNT);
         return attn_fail(error, ATTN_INVALID,
-                         near ? "unknown mask term '%s'; did you mean '%s'?"
-                              : "unknown mask term '%s'; known: causal, align, window, lengths, packed, query_start, "
-                                "key_start, alibi, bias, boolean, sinks, softcap, dead_rows, dead_block, none%s",
+                         near
+                             ? "unknown mask term '%s'; did you mean '%s'?"
+                             : "unknown mask term '%s'; known: causal, align, window, lengths, packed, query_start, "
+                               "starts, key_start, alibi, bias, boolean, sinks, softcap, dead_rows, dead_block, none%s",
                          word, near ? near : "");
     }
     if (*seen & 1u << term)
@@ -217,7 +223,9 @@ void check_mask_format(const struct check_mask_form *mask, char *text, size_t te
         strcpy(terms[TERM_LENGTHS], "lengths=ragged");
     if (mask->packed > 0)
         snprintf(terms[TERM_PACKED], sizeof terms[0], "packed=%" PRId64, mask->packed);
-    if (mask->shifted)
+    if (mask->ragged_starts)
+        strcpy(terms[TERM_STARTS], "starts=ragged");
+    if (mask->shifted && !(mask->ragged_starts && mask->query_start == 0))
         snprintf(terms[TERM_QUERY_START], sizeof terms[0], "query_start=%" PRId64, mask->query_start);
     if (mask->key_start != 0)
         snprintf(terms[TERM_KEY_START], sizeof terms[0], "key_start=%" PRId64, mask->key_start);

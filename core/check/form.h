@@ -31,6 +31,7 @@ const char *check_pattern_name(enum check_pattern pattern);
  *   align=bottom_right (where the positions of a window or ALiBi start; causal= says it too)
  *   lengths=ragged | lengths=full           packed=SEGMENTS (lengths drawn by seed, 0 and 1 among them)
  *   query_start=N  key_start=N              alibi  bias  boolean  sinks  softcap=C
+ *   starts=ragged (a query start of each sequence, drawn by seed, from query_start on) | starts=alike
  *   dead_rows (a boolean mask that masks whole rows)
  *   dead_block (a boolean mask over the first 64 keys; over the first half of fewer than 128) */
 struct check_mask_form {
@@ -40,7 +41,8 @@ struct check_mask_form {
     int64_t window_left, window_right;
     bool ragged;
     int64_t packed; /* segments; 0: not packed */
-    bool shifted;   /* query_start given */
+    bool shifted;   /* query starts given */
+    bool ragged_starts;
     int64_t query_start, key_start;
     bool alibi, bias, boolean, sinks, dead_rows, dead_block;
     double softcap;

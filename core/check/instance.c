@@ -10,7 +10,8 @@
 
 /* Requests below this are not worth asking the system how much memory it has left. */
 static const double worth_asking_bytes = 64 << 20;
-static struct attn_problem problem_of(const struct check_form *form) {
+
+struct attn_problem check_form_problem(const struct check_form *form) {
     return (struct attn_problem){
         .batch = form->batch,
         .query_heads = form->query_heads,
@@ -54,7 +55,7 @@ static enum attn_status refuse_form(const struct check_form *form, struct attn_e
 /* attn_problem_build on the sizes. Counting live pairs, its last step, walks every row; a form too big for this
  * machine is refused in no time, so its rows are left out unless a tensor overflows. */
 static enum attn_status refuse_sizes(const struct check_form *form, struct attn_error *error) {
-    struct attn_problem sizes = problem_of(form);
+    struct attn_problem sizes = check_form_problem(form);
     sizes.mask = (struct attn_mask){.windowed = form->mask.windowed,
                                     .window_left = form->mask.window_left,
                                     .window_right = form->mask.window_right,
@@ -209,7 +210,7 @@ enum attn_status check_instance_create(const struct check_form *form, enum machi
     arrays->threads = threads < 1 ? 1 : threads;
     made->arrays = arrays;
     made->form = check_form_complete(form);
-    made->problem = problem_of(&made->form);
+    made->problem = check_form_problem(&made->form);
     status = allocate(made, guard, error);
     if (!status)
         status = attn_problem_build(&made->problem, error);

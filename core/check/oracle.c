@@ -13,14 +13,7 @@ static enum attn_status check_input(const char *name, const struct attn_tensor *
                                     struct attn_error *error) {
     if (!tensor->data)
         return attn_fail(error, ATTN_INVALID, "the oracle needs operand %s", name);
-    for (int n = 0; n < 4; ++n)
-        if (tensor->shape[n] != shape[n])
-            return attn_fail(error, ATTN_INVALID,
-                             "%s has shape [%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64
-                             "]; the problem needs [%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 "]",
-                             name, tensor->shape[0], tensor->shape[1], tensor->shape[2], tensor->shape[3], shape[0],
-                             shape[1], shape[2], shape[3]);
-    return ATTN_OK;
+    return attn_operand_check_shape(name, tensor, shape, error);
 }
 
 enum attn_status answer_check_inputs(const struct attn_problem *problem, const struct attn_operands *operands,

@@ -121,7 +121,7 @@ static enum attn_status attend(struct check *check, struct supervise_worker *wor
         case SUPERVISE_BEGIN: continue;
         case SUPERVISE_LINE:
             if (report.item < 0)
-                return attn_fail(error, (enum attn_status)report.code, "a worker could not begin: %s", report.text);
+                return attn_fail(error, (enum attn_status)report.code, "a worker gave up: %s", report.text);
             if (!known || report.code < 0 || report.code >= CLI_CASE_CODE_COUNT)
                 return attn_fail(error, ATTN_INTERNAL, "a worker's line is of no case: %ld", report.item);
             count_case(check, (size_t)report.item, (enum cli_case_code)report.code, report.text);

@@ -103,6 +103,7 @@ static void put_point(struct writer *writer, const struct cli_run_view *view, si
     put_real(writer, "high_ns", result.time_ns.high);
     put_real(writer, "coverage", result.time_ns.coverage);
     put_real(writer, "gflop_per_s", result.gflops);
+    put_real(writer, "of_roof", result.of_roof);
     put_text(writer, "baseline", view->plan->baseline ? view->plan->baseline : "");
     put_real(writer, "baseline_ns", result.baseline_ns);
     put_real(writer, "speedup", result.speedup);

@@ -45,19 +45,23 @@ static enum attn_status loop_point(struct campaign_station *station, const struc
     return status;
 }
 
-/* Phases of all threads together, over the timed calls; team_ns is the time that the team had for them. */
-static void print_split(const struct attn_profile *profile, int threads, double team_ns) {
+/* Phases of all threads together, over the timed calls; team_ns is the time that the team had for them. False: the
+ * variant told nothing. */
+static bool print_split(const struct attn_profile *profile, int threads, double team_ns) {
     static const char *const names[] = {"packing", "scores", "softmax", "values", "merging"};
-    double known_ns = 0;
-    printf("%-10s %10s %8s\n", "part", "ms", "share");
+    double spent_ns[ATTN_PHASE_COUNT] = {0}, known_ns = 0;
     for (int phase = 0; phase < ATTN_PHASE_COUNT; ++phase) {
-        double spent_ns = 0;
         for (int thread = 0; thread < threads; ++thread)
-            spent_ns += (double)profile->spent_ns[thread][phase];
-        known_ns += spent_ns;
-        printf("%-10s %10.3f %7.1f%%\n", names[phase], spent_ns / 1e6, 100 * spent_ns / team_ns);
+            spent_ns[phase] += (double)profile->spent_ns[thread][phase];
+        known_ns += spent_ns[phase];
     }
+    if (known_ns == 0)
+        return false;
+    printf("%-10s %10s %8s\n", "part", "ms", "share");
+    for (int phase = 0; phase < ATTN_PHASE_COUNT; ++phase)
+        printf("%-10s %10.3f %7.1f%%\n", names[phase], spent_ns[phase] / 1e6, 100 * spent_ns[phase] / team_ns);
     printf("%-10s %10.3f %7.1f%%\n", "waiting", (team_ns - known_ns) / 1e6, 100 * (team_ns - known_ns) / team_ns);
+    return true;
 }
 
 static int conclude(const struct looped *looped, enum attn_status status, const struct attn_error *error) {
@@ -81,9 +85,10 @@ static enum attn_status profile_point(struct campaign_station *station, const st
     if (!profile.spent_ns)
         return attn_fail(error, ATTN_NO_MEMORY, "no memory for a profile");
     station->profile = &profile;
-    const enum attn_status status = loop_point(station, point, 0, looped, error);
-    if (status == ATTN_OK && looped->line.status == RECORD_MEASURED)
-        print_split(&profile, point->threads, looped->sum_ns * point->threads);
+    enum attn_status status = loop_point(station, point, 0, looped, error);
+    if (status == ATTN_OK && looped->line.status == RECORD_MEASURED &&
+        !print_split(&profile, point->threads, looped->sum_ns * point->threads))
+        status = attn_fail(error, ATTN_UNSUPPORTED, "%s does not tell where its time goes", point->variant);
     station->profile = NULL;
     free(profile.spent_ns);
     return status;

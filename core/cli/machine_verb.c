@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,26 +27,36 @@ static void print_facts(void) {
         printf("  %-24s %s\n", facts[i].name, facts[i].value);
 }
 
-/* One row for every ISA level that runs here and every thread count from 1 to the cores, doubling. */
+static void print_peaks_of(const char *level, const struct machine_peaks *peaks) {
+    printf("  %-12s %7d %7.2f %12.1f %18.1f %7.2f %5.0f %5.0f %5.0f %10.1f %14.1f\n", level, peaks->threads,
+           peaks->clock_ghz, peaks->fma_gflops, peaks->tile_gflops, peaks->exp_per_ns, peaks->read_gbs[MACHINE_L1],
+           peaks->read_gbs[MACHINE_L2], peaks->read_gbs[MACHINE_L3], peaks->read_gbs[MACHINE_DRAM],
+           peaks->sgemm_gflops);
+}
+
+/* One row for every thread count from 1 to the cores, doubling, and every ISA level that runs here. */
 static enum attn_status print_peaks(const struct attn_registry *registry, const struct machine_topology *topology,
                                     struct attn_error *error) {
     const int cores = machine_topology_cores(topology);
     printf("\npeaks          threads     GHz  f32 GFLOP/s  bf16 tile GFLOP/s  exp/ns    L1    L2    L3  DRAM GB/s  "
            "SGEMM GFLOP/s\n");
-    for (int level = 0; level < registry->level_count; ++level) {
-        if (machine_isa_objection(registry->levels[level]))
-            continue;
-        for (int threads = 1; threads <= cores;
-             threads = threads < cores && 2 * threads > cores ? cores : 2 * threads) {
+    for (int threads = 1; threads <= cores; threads = threads < cores && 2 * threads > cores ? cores : 2 * threads) {
+        double fma_gflops = 0.0, sgemm_gflops = 0.0;
+        for (int level = 0; level < registry->level_count; ++level) {
             struct machine_peaks peaks;
+            if (machine_isa_objection(registry->levels[level]))
+                continue;
             const enum attn_status status =
-                machine_peaks_measure(topology, registry->probes[level], threads, &peaks, error);
+                machine_peaks_measure(topology, registry->probes[level], "compact", threads, false, &peaks, error);
             if (status)
                 return status;
-            printf("  %-12s %7d %7.2f %12.1f %18.1f %7.2f %5.0f %5.0f %5.0f %10.1f %14.1f\n", registry->levels[level],
-                   threads, peaks.clock_ghz, peaks.fma_gflops, peaks.tile_gflops, peaks.exp_per_ns, peaks.l1_gbs,
-                   peaks.l2_gbs, peaks.l3_gbs, peaks.dram_gbs, peaks.sgemm_gflops);
+            print_peaks_of(registry->levels[level], &peaks);
+            fma_gflops = fmax(fma_gflops, peaks.fma_gflops);
+            sgemm_gflops = fmax(sgemm_gflops, peaks.sgemm_gflops);
         }
+        const enum attn_status status = machine_peaks_judge(fma_gflops, sgemm_gflops, error);
+        if (status)
+            return status;
     }
     return ATTN_OK;
 }

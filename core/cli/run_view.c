@@ -70,6 +70,7 @@ struct cli_result cli_run_view_result(const struct cli_run_view *view, size_t po
         .pending = !row->seen,
         .time_ns = {.median = NAN, .low = NAN, .high = NAN, .coverage = NAN},
         .gflops = NAN,
+        .of_roof = NAN,
         .speedup = NAN,
         .baseline_ns = NAN,
     };
@@ -77,6 +78,7 @@ struct cli_result cli_run_view_result(const struct cli_run_view *view, size_t po
         !campaign_ledger_estimate(&view->ledger, point, &result.time_ns))
         return result;
     result.gflops = row->flops / result.time_ns.median;
+    result.of_roof = campaign_ledger_of_roof(&view->ledger, point);
     const int baseline = view->plan->points[point].baseline;
     struct measure_estimate base;
     if (baseline >= 0 && view->ledger.rows[baseline].worst == RECORD_MEASURED &&

@@ -24,6 +24,7 @@ struct cli_result {
     bool pending; /* no line of it yet */
     struct measure_estimate time_ns;
     double gflops;               /* GFLOP/s at the median */
+    double of_roof;              /* fraction of the roof it stands under */
     double speedup, baseline_ns; /* against the named baseline on the same inputs */
 };
 struct cli_result cli_run_view_result(const struct cli_run_view *view, size_t point);

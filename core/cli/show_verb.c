@@ -43,6 +43,8 @@ static void name_columns(struct cli_table *table, const struct cli_run_view *vie
     cli_table_column(table, "coverage", true);
     cli_table_column(table, "invocations", true);
     cli_table_column(table, "GFLOP/s", true);
+    if (view->plan->peaks)
+        cli_table_column(table, "of roof", true);
     if (view->plan->baseline) {
         char name[128];
         snprintf(name, sizeof name, "speed-up on %s", view->plan->baseline);
@@ -95,6 +97,8 @@ static void add_point(struct cli_table *table, const struct cli_run_view *view, 
     }
     cli_table_cell(table, "%zu", measured ? row->measured : 0);
     number_cell(table, result.gflops);
+    if (view->plan->peaks)
+        number_cell(table, result.of_roof);
     if (view->plan->baseline) {
         number_cell(table, result.speedup);
         cli_table_cell(table, "%s", base);

@@ -23,9 +23,9 @@ typedef void attn_sgemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n
 /* Parts of a call's time, for an instrumented run. What a variant does in one go counts for the first of its parts. */
 enum attn_phase {
     ATTN_PACKING, /* inputs brought into another layout or type */
-    ATTN_SCORES,  /* dot products; in fused kernels the softmax too */
+    ATTN_SCORES,  /* dot products; in fused kernels the softmax too; backward: weights and their slopes */
     ATTN_SOFTMAX,
-    ATTN_VALUES,  /* weighted sums of values */
+    ATTN_VALUES,  /* weighted sums of values; backward: the products that give dq, dk and dv */
     ATTN_MERGING, /* partial answers into one, division by the sum, writing the answer */
     ATTN_PHASE_COUNT,
 };

@@ -21,7 +21,9 @@ struct attn_probes {
     double (*read)(const void *data, size_t bytes, int64_t rounds, double *sink);
     /* bf16 products of tile registers: how many operations. NULL where the level has no tiles. */
     double (*tiles_bf16)(int64_t rounds, double *sink);
-    int fma_per_cycle_limit; /* operations per cycle that no known core of this level exceeds, for sanity checks */
+    /* What no known core of this level exceeds in a cycle, for sanity checks. */
+    int fma_per_cycle_limit, tiles_per_cycle_limit; /* operations */
+    int read_per_cycle_limit;                       /* bytes */
 };
 
 #endif

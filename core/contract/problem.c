@@ -207,13 +207,8 @@ enum attn_status attn_problem_build(struct attn_problem *problem, struct attn_er
     return status;
 }
 
-static enum attn_status check_operand(const char *name, const struct attn_tensor *tensor, enum attn_type type,
-                                      const int64_t shape[4], struct attn_error *error) {
-    if (!tensor->data)
-        return attn_fail(error, ATTN_INVALID, "operand %s is missing", name);
-    if (tensor->type != type)
-        return attn_fail(error, ATTN_INVALID, "%s is %s; the problem needs %s", name, attn_type_name(tensor->type),
-                         attn_type_name(type));
+enum attn_status attn_operand_check_shape(const char *name, const struct attn_tensor *tensor, const int64_t shape[4],
+                                          struct attn_error *error) {
     for (int n = 0; n < 4; ++n)
         if (tensor->shape[n] != shape[n])
             return attn_fail(error, ATTN_INVALID,
@@ -221,10 +216,21 @@ static enum attn_status check_operand(const char *name, const struct attn_tensor
                              "]; the problem needs [%" PRId64 ", %" PRId64 ", %" PRId64 ", %" PRId64 "]",
                              name, tensor->shape[0], tensor->shape[1], tensor->shape[2], tensor->shape[3], shape[0],
                              shape[1], shape[2], shape[3]);
-    if (tensor->stride[3] != 1 && shape[3] > 1)
+    return ATTN_OK;
+}
+
+static enum attn_status check_operand(const char *name, const struct attn_tensor *tensor, enum attn_type type,
+                                      const int64_t shape[4], struct attn_error *error) {
+    if (!tensor->data)
+        return attn_fail(error, ATTN_INVALID, "operand %s is missing", name);
+    if (tensor->type != type)
+        return attn_fail(error, ATTN_INVALID, "%s is %s; the problem needs %s", name, attn_type_name(tensor->type),
+                         attn_type_name(type));
+    const enum attn_status status = attn_operand_check_shape(name, tensor, shape, error);
+    if (status == ATTN_OK && tensor->stride[3] != 1 && shape[3] > 1)
         return attn_fail(error, ATTN_INVALID, "%s has feature stride %" PRId64 "; it must be 1", name,
                          tensor->stride[3]);
-    return ATTN_OK;
+    return status;
 }
 
 enum attn_status attn_operands_check(const struct attn_problem *problem, const struct attn_operands *operands,

@@ -83,6 +83,10 @@ struct attn_operands {
     struct attn_tensor dq, dk, dv; /* backward: outputs, as q, k, v */
 };
 
+/* ATTN_INVALID, with both shapes, when the operand `name` has another one. */
+enum attn_status attn_operand_check_shape(const char *name, const struct attn_tensor *tensor, const int64_t shape[4],
+                                          struct attn_error *error);
+
 /* ATTN_INVALID when an operand's shape, type or stride disagrees with the problem; the message names
  * the operand, what it has and what it must have. */
 enum attn_status attn_operands_check(const struct attn_problem *problem, const struct attn_operands *operands,

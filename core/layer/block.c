@@ -61,15 +61,21 @@ struct saved {
     layer_real *wide, *active;          /* [tokens][hidden] */
 };
 
+static struct layer_attention_saved take_attention(layer_real **next, int64_t width) {
+    struct layer_attention_saved attention = {.lse = NULL};
+    attention.q = take(next, width);
+    attention.k = take(next, width);
+    attention.v = take(next, width);
+    attention.context = take(next, width);
+    return attention;
+}
+
 static struct saved place_saved(const struct layer_block *block, int64_t tokens, const layer_real *memory) {
     const int64_t width = tokens * width_of(block), model = tokens * block->attention_norm.features;
     const int64_t hidden = tokens * block->network.widen.out_features;
     layer_real *next = (layer_real *)(uintptr_t)memory; /* the backward pass only reads it */
     struct saved saved;
-    saved.attention.q = take(&next, width);
-    saved.attention.k = take(&next, width);
-    saved.attention.v = take(&next, width);
-    saved.attention.context = take(&next, width);
+    saved.attention = take_attention(&next, width);
     saved.first = take(&next, model);
     saved.second = take(&next, model);
     saved.third = take(&next, model);
@@ -129,11 +135,8 @@ struct slopes {
 static struct slopes place_slopes(const struct layer_block *block, int64_t tokens, layer_real *memory) {
     const int64_t width = tokens * width_of(block), model = tokens * block->attention_norm.features;
     layer_real *next = memory;
-    struct slopes slopes = {.attention = {.lse = NULL}};
-    slopes.attention.q = take(&next, width);
-    slopes.attention.k = take(&next, width);
-    slopes.attention.v = take(&next, width);
-    slopes.attention.context = take(&next, width);
+    struct slopes slopes;
+    slopes.attention = take_attention(&next, width);
     slopes.sum = take(&next, model);
     slopes.branch = take(&next, model);
     slopes.wide = take(&next, tokens * block->network.widen.out_features);

@@ -153,6 +153,35 @@ struct attn_caches machine_topology_caches(const struct machine_topology *topolo
     };
 }
 
+/* The caches of `type` above the PUs in `cpus`, each counted once. */
+static int64_t distinct_bytes(const struct machine_topology *topology, hwloc_const_bitmap_t cpus,
+                              hwloc_obj_type_t type) {
+    int64_t bytes = 0;
+    for (hwloc_obj_t cache = NULL; (cache = hwloc_get_next_obj_by_type(topology->hwloc, type, cache));)
+        if (hwloc_bitmap_intersects(cache->cpuset, cpus))
+            bytes += (int64_t)cache->attr->cache.size;
+    return bytes;
+}
+
+struct attn_caches machine_topology_caches_of(const struct machine_topology *topology, const int *cpus, int count) {
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    for (int i = 0; set && i < count; ++i) {
+        const hwloc_obj_t stand_in = hwloc_get_obj_by_type(topology->hwloc, HWLOC_OBJ_PU, (unsigned)i);
+        if (cpus[i] >= 0)
+            hwloc_bitmap_set(set, (unsigned)cpus[i]);
+        else if (stand_in)
+            hwloc_bitmap_set(set, stand_in->os_index);
+    }
+    const struct attn_caches caches = {
+        .l1d_bytes = set ? distinct_bytes(topology, set, HWLOC_OBJ_L1CACHE) : 0,
+        .l2_bytes = set ? distinct_bytes(topology, set, HWLOC_OBJ_L2CACHE) : 0,
+        .l3_bytes = set ? distinct_bytes(topology, set, HWLOC_OBJ_L3CACHE) : 0,
+        .line_bytes = machine_topology_caches(topology).line_bytes,
+    };
+    hwloc_bitmap_free(set);
+    return caches;
+}
+
 char *machine_topology_xml(const struct machine_topology *topology) {
     char *exported = NULL;
     int bytes = 0;

@@ -28,6 +28,9 @@ int machine_topology_numa_nodes(const struct machine_topology *topology);
 int machine_topology_packages(const struct machine_topology *topology);
 /* Data cache sizes above the first core; 0 where unknown. */
 struct attn_caches machine_topology_caches(const struct machine_topology *topology);
+/* What the caches above these CPUs hold together: of each level the sum over the distinct ones. A CPU below 0, of a
+ * thread bound to none, stands for the PU of its place in the list. */
+struct attn_caches machine_topology_caches_of(const struct machine_topology *topology, const int *cpus, int count);
 /* The topology as XML; the caller frees it with free(). NULL when out of memory. */
 char *machine_topology_xml(const struct machine_topology *topology);
 

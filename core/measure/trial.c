@@ -8,7 +8,7 @@
 
 #define WARMUP_SHARE    0.1  /* of min_time */
 #define UNSTABLE_SPREAD 0.25 /* interquartile range over median */
-#define FEWEST_JUDGED   8    /* samples: halves of 4 have quartiles of their own */
+#define FEWEST_HALVED   8    /* samples: halves of 4 have quartiles of their own */
 
 const char *measure_end_name(enum measure_end end) {
     static const char *const names[] = {"target", "max_time", "max_iterations"};
@@ -71,14 +71,15 @@ static struct level level_of_half(struct measure_trial *trial, size_t first, siz
 }
 
 static bool is_unstable(struct measure_trial *trial, double target_ci) {
-    if (trial->count < FEWEST_JUDGED)
-        return false;
     const size_t count = (size_t)trial->count, half = count / 2;
     const struct level whole = level_of(trial->sorted_ns, count);
+    if (!(whole.spread <= UNSTABLE_SPREAD * whole.median))
+        return true;
+    if (count < FEWEST_HALVED)
+        return false;
     const struct level first = level_of_half(trial, 0, half), second = level_of_half(trial, half, count - half);
     const double drift = fabs(second.median - first.median);
-    return !(whole.spread <= UNSTABLE_SPREAD * whole.median) ||
-           (drift > target_ci * whole.median && drift > fmax(first.spread, second.spread));
+    return drift > target_ci * whole.median && drift > fmax(first.spread, second.spread);
 }
 
 void measure_trial_run(const struct measure_subject *subject, const struct measure_options *options,

@@ -51,7 +51,8 @@ struct measure_trial {
  *   max_time or max_iterations is reached before that.
  * `unstable` when the quartiles lie further apart than 25 % of the median, or the medians of the first and the second
  * half differ by more than target_ci of the median and by more than the larger interquartile range of the halves.
- * Fewer than 8 samples are not judged. */
+ * Quartiles are interpolated: of two or three samples the range may be half the median. Fewer than 8 are not halved,
+ * and one alone says nothing. */
 void measure_trial_run(const struct measure_subject *subject, const struct measure_options *options,
                        struct measure_trial *trial);
 

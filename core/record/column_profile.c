@@ -17,7 +17,7 @@ struct record_sighting {
 
 /* The column's name: with its part's prefix, and without '/', which would mean a group. */
 static void column_name(enum record_part part, const char *field, char name[64]) {
-    static const char *const prefixes[] = {"", "", "parameter_", "check_"};
+    static const char *const prefixes[] = {"", "", "parameter_", "check_", "roof_"};
     snprintf(name, 64, "%s%s", prefixes[part], field);
     for (char *c = name; *c; ++c)
         if (*c == '/')

@@ -14,7 +14,13 @@ struct record_profile {
 };
 
 /* Parts of a row: their fields stand in this order, under their own names or behind a prefix. */
-enum record_part { RECORD_PART_OWN = 0, RECORD_PART_SUMMARY, RECORD_PART_PARAMETER, RECORD_PART_CHECK };
+enum record_part {
+    RECORD_PART_OWN = 0,
+    RECORD_PART_SUMMARY,
+    RECORD_PART_PARAMETER,
+    RECORD_PART_CHECK,
+    RECORD_PART_ROOF
+};
 
 /* Takes note of the fields of one part of the row whose sort key is `row`. */
 enum attn_status record_profile_see(struct record_profile *profile, enum record_part part,

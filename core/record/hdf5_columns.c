@@ -27,7 +27,8 @@ struct record_table {
 static const char *unit_of(const char *name) {
     static const struct {
         const char *ending, *unit;
-    } units[] = {{"_ns", "ns"}, {"_us", "us"}, {"_ms", "ms"}, {"_s", "s"}, {"_bytes", "B"}, {"_ulps", "ulp"}};
+    } units[] = {{"_ns", "ns"},    {"_us", "us"},   {"_ms", "ms"},    {"_s", "s"},           {"_bytes", "B"},
+                 {"_ulps", "ulp"}, {"_ghz", "GHz"}, {"_gbs", "GB/s"}, {"_gflops", "GFLOP/s"}};
     const size_t length = strlen(name);
     for (size_t i = 0; i < sizeof units / sizeof *units; ++i) {
         const size_t ending = strlen(units[i].ending);

@@ -31,6 +31,7 @@ struct record_line {
     struct record_fields summary;    /* numbers over samples_ns, within this process: "median_ns", "min_ns", ... */
     struct record_fields parameters; /* as resolved */
     struct record_fields check;      /* check columns: see results/README.md */
+    struct record_fields roof;       /* empty where no peaks were asked for */
 };
 
 /* The line as JSON without newline (malloc'ed; the caller frees), NULL when out of memory. */

@@ -54,6 +54,8 @@ char *record_line_encode(const struct record_line *line) {
     put_fields(&text, ", \"summary\": ", &line->summary);
     put_fields(&text, ", \"parameters\": ", &line->parameters);
     put_fields(&text, ", \"check\": ", &line->check);
+    if (line->roof.count)
+        put_fields(&text, ", \"roof\": ", &line->roof);
     record_json_literal(&text, ", \"cpus\": [");
     for (size_t i = 0; i < line->cpu_count; ++i) {
         record_json_literal(&text, i ? ", " : "");
@@ -175,6 +177,8 @@ static enum attn_status decode(const json_t *root, struct record_line *line, str
     if (status == ATTN_OK)
         status = record_json_get_fields(root, "check", &line->check, error);
     if (status == ATTN_OK)
+        status = record_json_get_fields(root, "roof", &line->roof, error);
+    if (status == ATTN_OK)
         status = decode_cpus(root, line, error);
     return status == ATTN_OK ? decode_samples(root, line, error) : status;
 }
@@ -196,6 +200,7 @@ void record_line_release(struct record_line *line) {
     record_fields_release(&line->summary);
     record_fields_release(&line->parameters);
     record_fields_release(&line->check);
+    record_fields_release(&line->roof);
     free(line->samples_ns);
     free(line->cpus);
     *line = (struct record_line){0};

@@ -86,6 +86,8 @@ static enum attn_status profile_line(struct record_index *index, const struct re
         status = record_profile_see(&index->profile, RECORD_PART_PARAMETER, &line->parameters, row);
     if (status == ATTN_OK)
         status = record_profile_see(&index->profile, RECORD_PART_CHECK, &line->check, row);
+    if (status == ATTN_OK)
+        status = record_profile_see(&index->profile, RECORD_PART_ROOF, &line->roof, row);
     record_fields_release(&columns);
     return status;
 }

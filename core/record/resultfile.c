@@ -114,6 +114,7 @@ static bool write_trial(struct build *build, const struct record_line *line, siz
     record_profile_put(profile, RECORD_PART_SUMMARY, &line->summary, trials);
     record_profile_put(profile, RECORD_PART_PARAMETER, &line->parameters, trials);
     record_profile_put(profile, RECORD_PART_CHECK, &line->check, trials);
+    record_profile_put(profile, RECORD_PART_ROOF, &line->roof, trials);
     record_fields_release(&own);
     return made && record_table_next(trials);
 }

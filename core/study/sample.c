@@ -31,6 +31,10 @@ void study_shuffled(uint64_t seed, uint64_t stream, int64_t count, int64_t *orde
     }
 }
 
+double study_larger(double a, double b) {
+    return isnan(a) || a >= b ? a : b;
+}
+
 double study_mean(int64_t count, const double *values) {
     double sum = 0;
     for (int64_t n = 0; n < count; ++n)
@@ -76,6 +80,13 @@ double study_dot(int64_t count, const double *a, const double *b) {
 
 double study_norm(int64_t count, const double *a) {
     return sqrt(study_dot(count, a, a));
+}
+
+double study_distance(int64_t count, const double *a, const double *b) {
+    double sum = 0;
+    for (int64_t n = 0; n < count; ++n)
+        sum += (a[n] - b[n]) * (a[n] - b[n]);
+    return sqrt(sum);
 }
 
 double study_cosine(int64_t count, const double *a, const double *b) {

@@ -14,6 +14,7 @@ int64_t study_below(uint64_t seed, uint64_t stream, uint64_t counter, int64_t be
 /* Puts 0..count-1 into a drawn order (Fisher and Yates). */
 void study_shuffled(uint64_t seed, uint64_t stream, int64_t count, int64_t *order);
 
+double study_larger(double a, double b); /* NaN when either is */
 double study_mean(int64_t count, const double *values);
 /* Unbiased; NaN for fewer than two. */
 double study_variance(int64_t count, const double *values);
@@ -27,7 +28,8 @@ struct study_line {
 struct study_line study_fit(int64_t count, const double *x, const double *y);
 
 double study_dot(int64_t count, const double *a, const double *b);
-double study_norm(int64_t count, const double *a); /* Euclidean */
+double study_norm(int64_t count, const double *a);                      /* Euclidean */
+double study_distance(int64_t count, const double *a, const double *b); /* |a - b|, Euclidean */
 /* a . b / (|a| |b|), NaN for a zero vector. */
 double study_cosine(int64_t count, const double *a, const double *b);
 double study_largest_difference(int64_t count, const double *a, const double *b); /* max |a - b|; NaN stays NaN */

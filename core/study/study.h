@@ -47,7 +47,8 @@ extern const struct study_registry study_registry;
 
 /* ---- what is measured ---- */
 
-/* Where in the study's figure a quantity stands: a point of a curve. {0}: a single number; series alone: a bar. */
+/* Where in the study's figure a quantity stands: a point of a curve. {0}: a single number; series alone: a bar. A curve
+ * of one recorded point beside others is a mark on their axis, drawn as a line. */
 struct study_place {
     const char *series; /* the curve's name, "scale=none"; NULL: the quantity has one */
     const char *axis;   /* the quantity along x, with its unit if any: "head_dim"; NULL: none */

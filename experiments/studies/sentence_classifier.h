@@ -10,10 +10,12 @@
 #include "layer/linear.h"
 #include "study/study.h"
 
-#define classifier_create LAYER_NAME(classifier_create)
-#define classifier_begin  LAYER_NAME(classifier_begin)
-#define classifier_learn  LAYER_NAME(classifier_learn)
-#define classifier_choose LAYER_NAME(classifier_choose)
+#define classifier_start_names LAYER_NAME(classifier_start_names)
+#define classifier_create      LAYER_NAME(classifier_create)
+#define classifier_begin       LAYER_NAME(classifier_begin)
+#define classifier_learn       LAYER_NAME(classifier_learn)
+#define classifier_choose      LAYER_NAME(classifier_choose)
+#define sentences_right        LAYER_NAME(sentences_right)
 
 enum classifier_kind {
     CLASSIFIER_STATIC,     /* the read-out sees the word's own vector */

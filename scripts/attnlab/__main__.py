@@ -49,13 +49,18 @@ def tables(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory to write NAME.md into")] = None,
 ) -> None:
     """Prints a table of each run, every point or claim a row; with -o writes it."""
-    from attnlab import studytables
+    from attnlab import peertables, studytables
     from attnlab import tables as runtables
     from attnlab.studies import StudyRun
 
     for run in _read(where):
         writer = studytables if isinstance(run, StudyRun) else runtables
-        text = writer.markdown(run) if form is Format.MARKDOWN else writer.comma_separated(run)
+        if form is Format.CSV:
+            text = writer.comma_separated(run)
+        elif writer is runtables and peertables.has_peers(run):
+            text = peertables.markdown(run)
+        else:
+            text = writer.markdown(run)
         if output is None:
             typer.echo(text, nl=False)
             continue
@@ -85,6 +90,43 @@ def figures(
         if not written:
             typer.echo(f"attnlab: {run.path} holds no measured point to draw", err=True)
             raise typer.Exit(2)
+
+
+@app.command()
+def peers(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="an experiment whose variants name peers")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the run directory; goes on with one")] = None,
+    only: Annotated[str | None, typer.Option(metavar="REGEX", help="points whose label matches")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one invocation and short times")] = False,
+) -> None:
+    """Measures other libraries beside our variants, and prints a table."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from attnlab import peers as driver
+    from attnlab import peertables, results
+
+    directory = output or driver.directory_name(config)
+    try:
+        with driver.opened(config, directory, only, quick) as run:
+            console = Console(stderr=True)
+            with Progress(console=console, disable=not console.is_terminal) as progress:
+                total = len(run.points) * len(run.order)
+                task = progress.add_task(config.stem, total=total, completed=len(run.journal.lines))
+                run.measure(lambda line: progress.advance(task))
+                run.compare_waiting()
+        driver.rebuild(directory)
+    except driver.Refused as error:
+        typer.echo(f"attnlab: {error}", err=True)
+        raise typer.Exit(error.code) from error
+    except KeyboardInterrupt as error:
+        typer.echo(f"attnlab: interrupted; -o {directory} goes on", err=True)
+        raise typer.Exit(130) from error
+    made = results.read(directory)
+    typer.echo(peertables.markdown(made), nl=False)
+    typer.echo(f"attnlab: {directory}", err=True)
+    ours = {p.status for p in made.points if not peertables.is_peer(p)}
+    raise typer.Exit(4 if "REJECTED" in ours else 3 if "FAILED" in ours else 0)
 
 
 @app.command()

@@ -21,6 +21,29 @@ class Verdict:
     numbers: dict
 
 
+class Answerer:
+    """A variant of the ladder on a drawn problem, with a workspace of its own."""
+
+    def __init__(self, drawn: "Drawn", variant: str, threads: int, isa: str | None, parameters: dict[str, int]):
+        library, session = native.open_library(), native.new_session()
+        library.attnbench_begin(session)
+        library.attnbench_threads(session, threads)
+        level = native.ffi.NULL if isa is None else isa.encode()
+        native.succeed(session, library.attnbench_variant(session, variant.encode(), level))
+        for name, value in parameters.items():
+            native.succeed(session, library.attnbench_parameter(session, name.encode(), value))
+        self._session, self._drawn, self._answer = session, drawn._drawn, library.attnbench_drawn_answer
+
+    def run(self) -> None:
+        status = self._answer(self._session, self._drawn)
+        if status:
+            native.succeed(self._session, status)
+
+    @property
+    def workspace_bytes(self) -> int:
+        return native.open_library().attnbench_workspace_bytes(self._session)
+
+
 class Drawn:
     """A problem with its arrays, which are views of the library's memory and live as long as this object."""
 
@@ -50,19 +73,11 @@ class Drawn:
         count = int(np.prod(list(shape))) * dtype.itemsize
         return np.frombuffer(native.ffi.buffer(data, count), dtype).reshape(list(shape))
 
-    def answer(self, variant: str, threads: int, isa: str | None = None):
-        """A function that answers once with a variant of the ladder. Unsupported: it objects."""
-        library, session, drawn = native.open_library(), native.open_session(), self._drawn
-
-        def run() -> None:
-            native.succeed(session, library.attnbench_drawn_answer(session, drawn))
-
-        library.attnbench_begin(session)
-        library.attnbench_threads(session, threads)
-        level = native.ffi.NULL if isa is None else isa.encode()
-        native.succeed(session, library.attnbench_variant(session, variant.encode(), level))
-        run()
-        return run
+    def answer(self, variant: str, threads: int, isa: str | None = None, parameters: dict[str, int] | None = None):
+        """Answers with a variant of the ladder; returns an Answerer that does it again. Unsupported: it objects."""
+        answerer = Answerer(self, variant, threads, isa, parameters or {})
+        answerer.run()
+        return answerer
 
     def poison(self) -> None:
         """Marks every element of the answer as unwritten."""

@@ -2,9 +2,11 @@
 """Figures of a run, from its file alone: each carries where it comes from in its footer."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import cycle
 from math import ceil
 from pathlib import Path
+from statistics import median
 from textwrap import fill
 
 import matplotlib as mpl
@@ -12,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from PIL import Image
 
 from attnlab import text
 from attnlab.results import IDENTITY, Point, Run
@@ -35,6 +38,13 @@ STYLE = {
     "lines.linewidth": 1.3,
     "svg.hashsalt": "attnlab",
 }
+
+
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """As a palette of 64 colours, which drawings do not exceed visibly: a third of the bytes."""
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=dpi)
+    Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 class Looks:
@@ -223,7 +233,47 @@ def accuracy_against_speed(run: Run) -> Iterator[tuple[str, Figure]]:
     yield "accuracy_against_speed", figure
 
 
-KINDS = (time_against_length, scaling, time_by_variant, accuracy_against_speed)
+def roofline(run: Run) -> Iterator[tuple[str, Figure]]:
+    """Each row by its arithmetic intensity, under the roofs that were measured beside it (Williams, Waterman and
+    Patterson, CACM 52(4), 2009)."""
+    points = [p for p in _measured(run) if p.roof]
+    looks = Looks(run)
+    others = [f for f in ("isa", "threads", "placement") if f in run.varying]
+    for panels in _pages(_groups(points, others)):
+        shown = {p.factors["variant"] for group in panels.values() for p in group}
+        figure, axes = _page(run, "roofline", len(panels), 3.4, looks.legend(shown))
+        for ax, (values, group) in zip(axes, panels.items(), strict=True):
+            ax.sharey(axes[0])
+            ax.set(xscale="log", yscale="log", xlabel="operations / byte", title=_title(others, values))
+            ax.set_ylabel("GFLOP/s")
+            _roofs(ax, group)
+            for p in group:
+                ax.plot(p.intensity, p.gflop_per_s, linestyle="", alpha=0.8, **looks.of[p.factors["variant"]])
+            _plain_log(ax.xaxis)
+            _plain_log(ax.yaxis)
+        yield "roofline", figure
+
+
+def _roofs(axes: Axes, points: list[Point]) -> None:
+    """A slope for each memory and a level for each arithmetic that some point stands under."""
+    arithmetics, memories = {p.roof.arithmetic for p in points}, {p.roof.memory for p in points}
+    levels = {a: median(p.roof.gflops for p in points if p.roof.arithmetic == a) for a in arithmetics}
+    slopes = {m: median(p.roof.gbs for p in points if p.roof.memory == m) for m in memories}
+    ridges = [gflops / gbs for gflops in levels.values() for gbs in slopes.values()]
+    low, *_, high = sorted([*ridges, *(p.intensity for p in points)])
+    low, high = low / 2, high * 2
+    line, label = {"color": "#777777", "lw": 1}, {"xytext": (0, 2), "textcoords": "offset points", "fontsize": 7}
+    for arithmetic, gflops in levels.items():
+        axes.plot([gflops / max(slopes.values()), high], [gflops, gflops], **line)
+        axes.annotate(f"{arithmetic} {text.significant(gflops)} GFLOP/s", (high, gflops), ha="right", **label)
+    for memory, gbs in slopes.items():
+        ridge = max(levels.values()) / gbs
+        axes.plot([low, ridge], [gbs * low, gbs * ridge], linestyle="--", **line)
+        axes.annotate(f"{memory} {text.significant(gbs)} GB/s", (low, gbs * low), **label | {"xytext": (10, 2)})
+    axes.set_xlim(low, high)
+
+
+KINDS = (time_against_length, scaling, time_by_variant, accuracy_against_speed, roofline)
 
 
 def write(run: Run, directory: Path) -> list[Path]:
@@ -234,6 +284,6 @@ def write(run: Run, directory: Path) -> list[Path]:
         for kind in KINDS:
             for number, (name, figure) in enumerate(kind(run), 1):
                 path = directory / f"{run.name}_{name}{f'_{number}' if number > 1 else ''}.png"
-                figure.savefig(path, dpi=150)
+                save(figure, path, 150)
                 written.append(path)
     return written

@@ -45,13 +45,17 @@ def open_library():
     raise FileNotFoundError(f"libattnbench.so is not at {tried}; run scripts/setup, or set ATTNBENCH_LIBRARY")
 
 
+def new_session():
+    created = open_library().attnbench_create()
+    if not created:
+        raise MemoryError("no memory for a session")
+    return ffi.gc(created, open_library().attnbench_destroy)
+
+
 def open_session():
     """This thread's session: it keeps the workspace between calls."""
     if not hasattr(_local, "session"):
-        created = open_library().attnbench_create()
-        if not created:
-            raise MemoryError("no memory for a session")
-        _local.session = ffi.gc(created, open_library().attnbench_destroy)
+        _local.session = new_session()
     return _local.session
 
 

@@ -1,214 +1,154 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention as other libraries offer it on CPUs, one class a library and back end.
+"""The peers: PyTorch, ONNX Runtime and OpenVINO on CPUs."""
 
-A peer is given a drawn problem and leaves behind a function of no arguments that answers it once, and one that returns
-the answer as arrays. Whatever the library wants of layouts, masks and graphs is made outside that function: the clock
-sees the library alone. What it does not offer raises Absent, whose text becomes the reason of a skipped row.
-"""
-
-import warnings
-from functools import cache
-from importlib import import_module, metadata
+import os
 
 import numpy as np
 
 from attnlab.drawn import Drawn
+from attnlab.peer import MASKS, Peer, library, need
+from attnlab.peertorch import TorchFlash, TorchMath
 
 
-class Absent(Exception):  # noqa: N818 - an answer as much as an error
-    """This library is not installed, or does not offer this problem; the text says which."""
+class _Masked(Peer):
+    """These two promise nothing for a sequence without keys (one averages values it was told to leave out, the other
+    gives inf): they are asked with one key there, and the rows count as 0."""
+
+    def lengths(self, drawn: Drawn) -> np.ndarray | None:
+        self.empty = None if drawn.key_lengths is None else drawn.key_lengths == 0
+        return None if drawn.key_lengths is None else np.maximum(drawn.key_lengths, 1)
+
+    def settled(self, out: np.ndarray) -> dict[str, np.ndarray]:
+        if self.empty is not None:
+            out[self.empty] = 0
+        return {"out": out}
 
 
-@cache
-def _library(name: str):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module(name)
-    except Exception as error:  # noqa: BLE001 - an installed library may fail to load in many ways
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Absent(f"{name} cannot be imported: {text}") from error
+def _tasks() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
-def version(package: str) -> str:
-    """Two places of the installed version; "absent" without one."""
-    try:
-        return ".".join(metadata.version(package).split("+")[0].split(".")[:2])
-    except metadata.PackageNotFoundError:
-        return "absent"
-
-
-class Peer:
-    """One library on one drawn problem."""
-
-    package = ""
-    suffix = ""
-
-    @classmethod
-    def name(cls) -> str:
-        return f"peer:{cls.package}-{version(cls.package)}{cls.suffix}"
-
-    def __init__(self, drawn: Drawn, threads: int):
-        """Makes ready, or raises Absent."""
-        raise NotImplementedError
-
-    def run(self) -> None:
-        """Answers once; this is what is timed."""
-        raise NotImplementedError
-
-    def answers(self) -> dict[str, np.ndarray]:
-        """What the last run gave, by operand."""
-        raise NotImplementedError
-
-    def threads_read_back(self) -> int:
-        raise NotImplementedError
-
-
-def _need(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise Absent(otherwise)
-
-
-class TorchFlash(Peer):
-    package, suffix, backend = "torch", "-flash", "FLASH_ATTENTION"
-
-    def __init__(self, drawn: Drawn, threads: int):
-        torch = self.torch = _library("torch")
-        torch.set_num_threads(threads)
-        mask = drawn.mask
-        _need(mask in ("none", "causal=top_left", "lengths=ragged"), f"not asked for mask {mask}")
-        self.backward = drawn.backward
-        self.inputs = [self._tensor(drawn.array(n)).requires_grad_(drawn.backward) for n in "qkv"]
-        self.options = {"is_causal": mask == "causal=top_left", "enable_gqa": drawn.query_heads != drawn.key_heads}
-        if drawn.key_lengths is not None:
-            live = np.arange(drawn.key_len) < drawn.key_lengths[:, None]
-            self.options["attn_mask"] = torch.from_numpy(live)[:, None, None, :]
-        self.kernel = getattr(torch.nn.attention.SDPBackend, self.backend)
-        try:
-            self._forward()
-        except RuntimeError as error:
-            raise Absent(f"no kernel of this back end: {str(error).splitlines()[0]}") from error
-        if self.backward:
-            self.gradient = self._tensor(drawn.array("dout"))
-
-    def _tensor(self, array: np.ndarray):
-        if array.dtype.itemsize == 4:
-            return self.torch.from_numpy(array)
-        kind = self.torch.bfloat16 if array.dtype.name == "bfloat16" else self.torch.float16
-        return self.torch.from_numpy(array.view(np.int16)).view(kind)
-
-    def _forward(self) -> None:
-        attention = self.torch.nn.functional.scaled_dot_product_attention
-        with warnings.catch_warnings(), self.torch.nn.attention.sdpa_kernel(self.kernel):
-            warnings.simplefilter("ignore")
-            if self.backward:
-                self.out = attention(*self.inputs, **self.options)
-            else:
-                with self.torch.no_grad():
-                    self.out = attention(*self.inputs, **self.options)
-
-    def run(self) -> None:
-        """Backward: the gradients alone; the forward pass they belong to ran before the clock."""
-        if self.backward:
-            self.gradients = self.torch.autograd.grad(self.out, self.inputs, self.gradient, retain_graph=True)
-        else:
-            self._forward()
-
-    def answers(self) -> dict[str, np.ndarray]:
-        results = dict(zip(("dq", "dk", "dv"), self.gradients, strict=True)) if self.backward else {"out": self.out}
-        arrays = {}
-        for name, tensor in results.items():
-            dense = tensor.detach().contiguous()
-            arrays[name] = dense.numpy() if dense.element_size() == 4 else dense.view(self.torch.int16).numpy()
-        return arrays
-
-    def threads_read_back(self) -> int:
-        return self.torch.get_num_threads()
-
-
-class TorchMath(TorchFlash):
-    suffix, backend = "-math", "MATH"
-
-
-class OnnxRuntime(Peer):
-    """MultiHeadAttention takes [batch, position, head x feature]: copies of that layout are made before the clock."""
+class OnnxRuntime(_Masked):
+    """MultiHeadAttention, and GroupQueryAttention for the causal prompts that it knows. They take [batch, position,
+    head x feature]: copies of that layout are made before the clock."""
 
     package = "onnxruntime"
 
     def __init__(self, drawn: Drawn, threads: int):
-        runtime, onnx = _library("onnxruntime"), _library("onnx")
-        _need(not drawn.backward, "no backward pass")
-        _need(drawn.type == "f32", "MultiHeadAttention on CPUs takes f32 alone")
-        _need(drawn.query_heads == drawn.key_heads, "MultiHeadAttention has no grouped heads")
-        _need(drawn.mask in ("none", "causal=top_left", "lengths=ragged"), f"not asked for mask {drawn.mask}")
-        _need("causal" not in drawn.mask or drawn.query_len == drawn.key_len, "causal with as many keys as queries only")
-        self.shape = (drawn.batch, drawn.query_len, drawn.query_heads, drawn.value_dim)
-        feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
-        names = ["q", "k", "v"]
-        if drawn.key_lengths is not None:
-            feeds["lengths"] = drawn.key_lengths.astype(np.int32)
-            names += ["", "lengths"]  # the bias between them is left out
-        types = onnx.TensorProto
-        value = onnx.helper.make_tensor_value_info
-        inputs = [value(n, types.INT32 if n == "lengths" else types.FLOAT, a.shape) for n, a in feeds.items()]
-        node = onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
-                                     num_heads=drawn.query_heads, unidirectional=int("causal" in drawn.mask))  # fmt: skip
-        out = value("out", types.FLOAT, (*self.shape[:2], self.shape[2] * self.shape[3]))
-        graph = onnx.helper.make_graph([node], "attention", inputs, [out])
-        opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
-        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9)
-        self.options = runtime.SessionOptions()
-        self.options.intra_op_num_threads = threads
-        self.options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = runtime.InferenceSession(model.SerializeToString(), self.options, ["CPUExecutionProvider"])
+        runtime, onnx = library("onnxruntime"), library("onnx")
+        grouped, causal = drawn.query_heads != drawn.key_heads, drawn.mask == "causal=top_left"
+        need(not drawn.backward, "no backward pass")
+        need(drawn.type == "f32", "MultiHeadAttention on CPUs takes f32 alone")
+        need(not grouped or causal, "grouped heads are asked for causal prompts alone")
+        need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
+        need(not causal or drawn.query_len == drawn.key_len, "causal with as many keys as queries alone")
+        self.drawn = drawn
+        self.feeds = {name: self._packed(drawn.array(name)) for name in "qkv"}
+        self.out = self._packed(drawn.array("out"))
+        node = self._grouped(onnx, drawn) if grouped else self._plain(onnx, drawn, causal)
+        before = _tasks()
+        self.session = runtime.InferenceSession(self._model(onnx, node), self._options(runtime, threads),
+                                                ["CPUExecutionProvider"])  # fmt: skip
+        self.threads = 1 + _tasks() - before  # the caller works too
         self.binding = self.session.io_binding()
-        for name, array in feeds.items():
-            self.binding.bind_ortvalue_input(name, runtime.OrtValue.ortvalue_from_numpy(array))
-        self.binding.bind_output("out")
+        for name, array in self.feeds.items():
+            self.binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        self.binding.bind_output("out", "cpu", 0, np.float32, self.out.shape, self.out.ctypes.data)
+        for name in node.output[1:]:
+            self.binding.bind_output(name)
+
+    def _plain(self, onnx, drawn: Drawn, causal: bool):
+        names, lengths = ["q", "k", "v"], self.lengths(drawn)
+        if lengths is not None:
+            self.feeds["lengths"] = lengths.astype(np.int32)
+            names += ["", "lengths"]  # the bias between them is left out
+        return onnx.helper.make_node("MultiHeadAttention", names, ["out"], domain="com.microsoft",
+                                     num_heads=drawn.query_heads, unidirectional=int(causal))  # fmt: skip
+
+    def _grouped(self, onnx, drawn: Drawn):
+        """Without a past; the present that it copies its keys and values into belongs to the operator."""
+        self.lengths(drawn)
+        self.feeds["last"] = np.full(drawn.batch, drawn.key_len - 1, np.int32)
+        self.feeds["total"] = np.array([drawn.key_len], np.int32)
+        return onnx.helper.make_node("GroupQueryAttention", ["q", "k", "v", "", "", "last", "total"],
+                                     ["out", "present_keys", "present_values"], domain="com.microsoft",
+                                     num_heads=drawn.query_heads, kv_num_heads=drawn.key_heads)  # fmt: skip
+
+    def _model(self, onnx, node) -> bytes:
+        types, value = onnx.TensorProto, onnx.helper.make_tensor_value_info
+        inputs = [value(n, types.INT32 if a.dtype == np.int32 else types.FLOAT, a.shape) for n, a in self.feeds.items()]
+        outputs = [value("out", types.FLOAT, self.out.shape), *(value(n, types.FLOAT, None) for n in node.output[1:])]
+        graph = onnx.helper.make_graph([node], "attention", inputs, outputs)
+        opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("com.microsoft", 1)]
+        return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+
+    @staticmethod
+    def _options(runtime, threads: int):
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        passive = os.environ.get("OMP_WAIT_POLICY") == "passive"
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(not passive)))
+        return options
 
     @staticmethod
     def _packed(array: np.ndarray) -> np.ndarray:
         batch, _, positions, _ = array.shape
         return np.ascontiguousarray(array.transpose(0, 2, 1, 3)).reshape(batch, positions, -1)
 
+    def load(self) -> None:
+        for name in "qkv":
+            self.feeds[name][...] = self._packed(self.drawn.array(name))
+
     def run(self) -> None:
         self.session.run_with_iobinding(self.binding)
 
+    def poison(self, drawn: Drawn) -> None:
+        self.out[...] = self._packed(drawn.array("out"))
+
     def answers(self) -> dict[str, np.ndarray]:
-        out = self.binding.get_outputs()[0].numpy().reshape(self.shape)
-        return {"out": np.ascontiguousarray(out.transpose(0, 2, 1, 3))}
+        shape = (self.drawn.batch, self.drawn.query_len, self.drawn.query_heads, self.drawn.value_dim)
+        return self.settled(np.ascontiguousarray(self.out.reshape(shape).transpose(0, 2, 1, 3)))
 
     def threads_read_back(self) -> int:
-        return self.options.intra_op_num_threads
+        return self.threads
 
 
-class OpenVino(Peer):
+class OpenVino(_Masked):
     package = "openvino"
 
     def __init__(self, drawn: Drawn, threads: int):
-        openvino = _library("openvino")
-        opset = _library("openvino.opset13")
-        _need(not drawn.backward, "no backward pass")
-        _need(drawn.type == "f32", "measured in f32 alone")
-        _need(drawn.query_heads == drawn.key_heads, "ScaledDotProductAttention has no grouped heads")
-        _need(drawn.mask in ("none", "causal=top_left"), f"not asked for mask {drawn.mask}")
-        arrays = [drawn.array(n) for n in "qkv"]
-        parameters = [opset.parameter(a.shape, np.float32) for a in arrays]
-        node = opset.scaled_dot_product_attention(*parameters, causal="causal" in drawn.mask)
+        openvino = library("openvino")
+        opset = library("openvino.opset13")
+        need(not drawn.backward, "no backward pass")
+        need(drawn.type == "f32", "measured in f32 alone")
+        need(drawn.query_heads == drawn.key_heads, "ScaledDotProductAttention has no grouped heads")
+        need(drawn.mask in MASKS, f"not asked for mask {drawn.mask}")
+        self.arrays = [drawn.array(n) for n in "qkv"]
+        parameters = [opset.parameter(a.shape, np.float32) for a in self.arrays]
+        lengths, mask = self.lengths(drawn), ()
+        if lengths is not None:
+            mask = (opset.constant((np.arange(drawn.key_len) < lengths[:, None])[:, None, None, :]),)
+        node = opset.scaled_dot_product_attention(*parameters, *mask, causal="causal" in drawn.mask)
         self.compiled = openvino.Core().compile_model(
             openvino.Model([node], parameters, "attention"),
             "CPU",
-            {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
-        )
+            {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY",
+             "ENABLE_CPU_PINNING": False},
+        )  # fmt: skip
         self.request = self.compiled.create_infer_request()
-        for n, array in enumerate(arrays):
+        for n, array in enumerate(self.arrays):
             self.request.set_input_tensor(n, openvino.Tensor(array, shared_memory=True))
+        self.out = np.empty_like(drawn.array("out"))
+        self.request.set_output_tensor(0, openvino.Tensor(self.out, shared_memory=True))
 
     def run(self) -> None:
         self.request.infer()
 
+    def poison(self, drawn: Drawn) -> None:
+        self.out[...] = drawn.array("out")
+
     def answers(self) -> dict[str, np.ndarray]:
-        return {"out": self.request.get_output_tensor(0).data}
+        return self.settled(self.out)
 
     def threads_read_back(self) -> int:
         return int(self.compiled.get_property("INFERENCE_NUM_THREADS"))

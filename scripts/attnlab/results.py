@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import comb, isnan
+from math import isnan
 from pathlib import Path
 
 import h5py
@@ -39,17 +39,30 @@ def estimate_median(values, confidence: float = 0.95) -> Estimate:
     ordered = np.sort(np.asarray(values, float))
     count = len(ordered)
 
-    def coverage(dropped: int) -> float:
-        return 1 - 2 * sum(comb(count, k) for k in range(dropped + 1)) / 2**count
-
-    dropped = max((d for d in range((count + 1) // 2) if coverage(d) >= confidence), default=0)
+    ways, outside, dropped = 1, 2, 0  # of 2^count: with exactly `dropped` values below the median; beyond the interval
+    while dropped + 1 < (count + 1) // 2:
+        more = ways * (count - dropped) // (dropped + 1)
+        if 1 - (outside + 2 * more) / 2**count < confidence:
+            break
+        ways, outside, dropped = more, outside + 2 * more, dropped + 1
     return Estimate(
         float(np.median(ordered)),
         float(ordered[dropped]),
         float(ordered[count - 1 - dropped]),
-        max(0.0, coverage(dropped)),
+        max(0.0, 1 - outside / 2**count),
         count,
     )
+
+
+@dataclass(frozen=True)
+class Roof:
+    """The most that the machine could do for a point, as its invocations measured it: medians of them."""
+
+    fraction: float  # least possible time by the time taken
+    gflops: float
+    gbs: float
+    arithmetic: str  # what reaches `gflops`: "multiply-add" or "tiles"
+    memory: str  # what delivers `gbs`: where the operands lie
 
 
 @dataclass
@@ -60,6 +73,7 @@ class Point:
     label: str
     factors: dict
     flops: float
+    min_bytes: float = 0.0
     baseline: "Point | None" = None
     improves_on: str = ""  # the rung below this point's variant
     below: "Point | None" = None  # that rung on the same inputs, with as many threads if it can, else with one
@@ -68,12 +82,23 @@ class Point:
     timing_notes: tuple[str, ...] = ()
     timing_valid: bool = True
     time_ns: Estimate | None = None
+    medians_ns: dict[int, float] = field(default_factory=dict)  # by invocation
+    roof: Roof | None = None
     checks: dict = field(default_factory=dict)  # of the invocation with the largest error
     workspace_bytes: int = 0
 
     @property
     def gflop_per_s(self) -> float | None:
         return self.flops / self.time_ns.median if self.time_ns else None
+
+    @property
+    def intensity(self) -> float:
+        """Operations for each byte that must be read or written at least once."""
+        return self.flops / self.min_bytes
+
+    @property
+    def bound_by_memory(self) -> bool:
+        return self.intensity * self.roof.gbs < self.roof.gflops
 
     @property
     def speedup(self) -> float | None:
@@ -205,6 +230,16 @@ def _finish(point: Point, trials: list[dict]) -> None:
         point.checks = {n.removeprefix("check_"): v for n, v in shown.items() if n.startswith("check_")}
     if point.status == "MEASURED":
         point.time_ns = estimate_median([t["median_ns"] for t in measured])
+        point.medians_ns = {t["invocation"]: t["median_ns"] for t in measured}
+        point.roof = _roof(measured)
+
+
+def _roof(measured: list[dict]) -> Roof | None:
+    """None where no peaks were asked for."""
+    if not all(t.get("roof_fraction", float("nan")) > 0 for t in measured):
+        return None
+    medians = (float(np.median([t[f"roof_{name}"] for t in measured])) for name in ("fraction", "gflops", "gbs"))
+    return Roof(*medians, measured[0]["roof_arithmetic"], measured[0]["roof_memory"])
 
 
 def open_file(where: Path) -> tuple[Path, h5py.File]:
@@ -248,8 +283,8 @@ def _read(path: Path, file: h5py.File) -> Run:
     plan, trial = columns(file["plan"]), columns(file["trial"])
     factors = [name for name in plan if name not in NOT_FACTORS]
     points = [
-        Point(plan["point_id"][n], plan["label"][n], {f: plan[f][n] for f in factors}, plan["flops"][n])
-        for n in range(len(plan["point_id"]))
+        Point(id, label, {f: plan[f][n] for f in factors}, plan["flops"][n], plan["min_bytes"][n])
+        for n, (id, label) in enumerate(zip(plan["point_id"], plan["label"], strict=True))
     ]
     by_id = {p.id: p for p in points}
     for point, baseline in zip(points, plan["baseline"], strict=True):

@@ -52,7 +52,8 @@ def markdown(run: StudyRun) -> str:
     lines.append("|---|---|---|---|---|---|---|")
     rows = [(claim, study) for study in run.studies for claim in study.claims]
     for claim, study in sorted(rows, key=lambda row: _order(row[0].claim)):
-        name = f"[{study.name}]({SOURCES}/{study.name}.c), [figure]({FIGURES}/study_{study.name}.png)"
+        name = f"[{study.name}]({SOURCES}/{study.name}.c)"
+        name += f", [figure]({FIGURES}/study_{study.name}.png)" if study.quantities else ""
         cells = (claim.claim, study.source, study.statement, claim.law_verdict, claim.claim_verdict, claim.because)
         lines.append("| " + " | ".join(map(_cell, cells)) + f" | {name} |")
     if len(run.studies) == 1:

@@ -3,6 +3,7 @@
 
 import csv
 import io
+from dataclasses import astuple
 
 from attnlab.results import Point, Run
 from attnlab.text import count, interval, percent, significant, time
@@ -25,7 +26,7 @@ def value_text(factor: str, value) -> str:
     return (text.rsplit("/", 1)[-1] if factor == "capture" else text) or "-"
 
 
-def _state(run: Run) -> str:
+def state(run: Run) -> str:
     """The counts that a reader needs before the first number."""
     of = {s: sum(p.status == s for p in run.points) for s in ("MEASURED", "SKIPPED", "REJECTED", "FAILED", "PENDING")}
     weak = sum(p.checks.get("weak", 0) == 1 for p in run.points if p.status == "MEASURED")
@@ -44,7 +45,12 @@ probability that it covers the true median. GFLOP/s: operations that the mathema
 bound: the largest error of an element as a part of what rounding may cause there; above 1 it is rejected."""
 
 
-class _Notes:
+ROOF = """\
+Roof: what the machine delivers at best at the row's ISA level and threads, measured in the same processes: operations,
+or bytes from the memory that the operands lie in, whichever takes longer. Of roof: that time by the row's."""
+
+
+class Notes:
     """Numbered remarks under a table; equal ones are told once."""
 
     def __init__(self):
@@ -56,7 +62,8 @@ class _Notes:
         return f"({self.texts.index(text) + 1})"
 
 
-def _verdict(point: Point, notes: _Notes) -> str:
+def verdict_text(point: Point, notes: Notes) -> str:
+    """What came of a point; what there is to say of it becomes a note."""
     if point.status != "MEASURED":
         word = MISSING if point.status == "SKIPPED" else point.status
         return f"{word} {notes.mark(point.reason)}" if point.reason else word
@@ -78,25 +85,35 @@ def _gain(point: Point) -> str:
     return f"{significant(point.gain)} on {point.improves_on}{word}"
 
 
-def _row(run: Run, point: Point, coverages: set, baseline: bool, ladder: bool, notes: _Notes) -> list[str]:
+def _roof(point: Point) -> list[str]:
+    """The one of its two roofs that is lower where the point stands, and how near it came."""
+    roof = point.roof
+    if not roof:
+        return ["-", "-"]
+    bandwidth, rate = f"{significant(roof.gbs)} GB/s {roof.memory}", f"{significant(roof.gflops)} GFLOP/s"
+    return [bandwidth if point.bound_by_memory else rate, significant(roof.fraction)]
+
+
+def _row(run: Run, point: Point, coverages: set, roofs: bool, baseline: bool, ladder: bool, notes: Notes) -> list[str]:
     cells = [value_text(f, point.factors[f]) for f in run.varying]
-    verdict = _verdict(point, notes)
+    verdict = verdict_text(point, notes)
     estimate = point.time_ns
     if not estimate:
         nothing = MISSING if point.status == "SKIPPED" else "-"
-        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * baseline + ladder)
+        numbers = [nothing] * (4 + (len(coverages) > 1) + 2 * roofs + 2 * baseline + ladder)
         error = significant(point.checks["bound_fraction"]) if "bound_fraction" in point.checks else nothing
         return [*cells, *numbers, error, verdict]
     cells += [time(estimate.median), interval(estimate)]
     cells += [percent(estimate.coverage)] if len(coverages) > 1 else []
     cells += [str(estimate.count), significant(point.gflop_per_s)]
+    cells += _roof(point) if roofs else []
     if baseline:
         cells += [significant(point.speedup), time(point.baseline_ns)]
     cells += [_gain(point)] if ladder else []
     return [*cells, significant(point.checks.get("bound_fraction")), verdict]
 
 
-def _grid(header: list[str], rows: list[list[str]], left: int) -> str:
+def grid(header: list[str], rows: list[list[str]], left: int) -> str:
     """Pipes and padding: a table for Markdown that reads as well without it. `left` columns and the last are texts."""
     texts = {*range(left), len(header) - 1}
     width = [max(len(line[n]) for line in (header, *rows)) for n in range(len(header))]
@@ -141,21 +158,24 @@ def markdown(run: Run) -> str:
     coverages = {e.coverage for e in estimates}
     baseline = any(p.baseline for p in run.points)
     ladder = any(p.gain for p in run.points)
+    roofs = any(p.roof for p in run.points)
     named = run.plan.get("baseline") or "the baseline"
-    notes = _Notes()
+    notes = Notes()
     covered = f"interval ({percent(next(iter(coverages)))})" if len(coverages) == 1 else "interval"
     header = [*run.varying, "median", covered, *(["coverage"] if len(coverages) > 1 else []), "invocations", "GFLOP/s"]
+    header += ["roof", "of roof"] if roofs else []
     header += [f"speed-up on {named}", f"{named} takes"] if baseline else []
     header += ["gain on the rung below"] if ladder else []
     header += ["error / bound", "verdict"]
-    rows = [_row(run, p, coverages, baseline, ladder, notes) for p in run.points]
+    rows = [_row(run, p, coverages, roofs, baseline, ladder, notes) for p in run.points]
     text = [f"# {run.name}" + (f": {run.plan['question']}" if run.plan.get("question") else ""), ""]
     text += [f"- {key}: {value}" for key, value in provenance(run)]
-    text += [f"- {_state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
+    text += [f"- {state(run)}" + ("" if run.root.get("status") == "complete" else "; the run is not finished")]
     text += [f"- the same in every row: {_fixed(run)}", *(f"- {line}" for line in _dependent(run))]
-    text += ["", _grid(header, rows, len(run.varying)), ""]
+    text += ["", grid(header, rows, len(run.varying)), ""]
     text += [f"({n}) {note}  " for n, note in enumerate(notes.texts, 1)] + ([""] if notes.texts else [])
     text += [EXPLANATION]
+    text += [ROOF] if roofs else []
     if baseline:
         text += [f"Speed-up: the time of {named} on the same inputs, which stands beside it, by the time of the row."]
         rows = {p.baseline.label for p in run.points if p.baseline}
@@ -167,6 +187,7 @@ def markdown(run: Run) -> str:
 
 
 CSV_NUMBERS = ("median_ns", "low_ns", "high_ns", "coverage", "invocations", "gflop_per_s", "baseline_ns", "speedup")
+CSV_ROOF = ("of_roof", "roof_gflops", "roof_gbs", "roof_arithmetic", "roof_memory")
 
 
 def _csv_numbers(point: Point) -> dict:
@@ -174,13 +195,15 @@ def _csv_numbers(point: Point) -> dict:
         return {}
     e = point.time_ns
     numbers = (e.median, e.low, e.high, e.coverage, e.count, point.gflop_per_s, point.baseline_ns, point.speedup)
-    return dict(zip(CSV_NUMBERS, numbers, strict=True))
+    roof = dict(zip(CSV_ROOF, astuple(point.roof), strict=True)) if point.roof else {}
+    return dict(zip(CSV_NUMBERS, numbers, strict=True)) | roof
 
 
 def comma_separated(run: Run) -> str:
     """One row per point, every factor a column, the provenance in each row; numbers in full, empty where there is
     none."""
     named = ["point", *(key for key, _ in provenance(run)), *run.factor_names, "status", "reason", *CSV_NUMBERS]
+    named += CSV_ROOF if any(p.roof for p in run.points) else ()
     checks = list(dict.fromkeys(name for p in run.points for name in p.checks))
     out = io.StringIO()
     writer = csv.DictWriter(

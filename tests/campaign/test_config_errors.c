@@ -137,6 +137,7 @@ Test(config_errors, measure) {
         {"invocations: 0", "c.yaml:3:24: invocations is '0'; it must be a whole number in 1..1000"},
         {"max_iterations: 1e3", "c.yaml:3:27: max_iterations is '1e3'; it must be a whole number in 1..10000"},
         {"seed: [1]", "c.yaml:3:11: seed is a list; it takes one value"},
+        {"peaks: perhaps", "c.yaml:3:18: peaks is 'perhaps'; write true or false"},
     };
     char yaml[512];
     for (size_t n = 0; n < sizeof refusals / sizeof *refusals; ++n) {
@@ -272,6 +273,12 @@ Test(config_errors, captures) {
     const char *const tensor = refused(yaml);
     expect_begins(tensor, "c.yaml:3:30: ");
     cr_expect_not_null(strstr(tensor, "paragraph/layer3"), "%s", tensor);
+    snprintf(yaml, sizeof yaml, "inputs: {capture: %s, tensor: paragraf/layer3}\nproblem: {query_len: 8}\n%smore: 1\n",
+             CAPTURE, matrix);
+    const char *const both = refused(yaml);
+    cr_expect(strstr(both, "did you mean 'paragraph/layer3'?") && strstr(both, "unknown key 'more'"), "%s", both);
+    expect_begins(refused("inputs: {capture: /tmp, tensor: a/b}\nmatrix: {variant: naive}\n"),
+                  "c.yaml:1:33: cannot read /tmp: Is a directory");
 }
 
 Test(config_errors, all_at_once_and_in_order) {

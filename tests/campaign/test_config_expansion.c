@@ -53,6 +53,17 @@ Test(config_expansion, variants_stand_in_ladder_order) {
     cr_expect_eq(planned(WITH_MATRIX("{variant: [tiled, \"t*\", \"*\"]}"))->point_count, 5);
 }
 
+Test(config_expansion, variants_of_other_libraries_stand_behind_the_ladder) {
+    const struct campaign_plan *const plan =
+        planned(WITH_MATRIX("{variant: [\"peer:b-1.2\", naive, \"peer:a\", \"peer:b-1.2\"], threads: [1, 2]}"));
+    const char *const wanted[] = {"naive", "peer:b-1.2", "peer:b-1.2", "peer:a", "peer:a"};
+    cr_assert_eq(plan->point_count, sizeof wanted / sizeof *wanted);
+    for (size_t n = 0; n < plan->point_count; ++n)
+        cr_expect_str_eq(plan->points[n].variant, wanted[n]);
+    expect_begins(refused(WITH_MATRIX("{variant: \"peer:*\"}")), "c.yaml:2:20: no variant matches 'peer:*'");
+    expect_begins(refused(WITH_MATRIX("{variant: \"peer:\"}")), "c.yaml:2:20: unknown variant 'peer:'");
+}
+
 Test(config_expansion, serial_variants_keep_one_thread) {
     const struct campaign_plan *const plan =
         planned(WITH_MATRIX("{variant: [tiled, parallel_heads], threads: 1-max*2}"));
@@ -192,13 +203,14 @@ Test(config_expansion, defaults) {
     cr_expect_eq(plan->measure.max_iterations, MEASURE_MAX_SAMPLES);
     cr_expect_eq(plan->timeout_s, 60.0);
     cr_expect_eq(plan->seed, 1);
+    cr_expect_not(plan->peaks);
 }
 
 Test(config_expansion, measure_and_name) {
     const struct campaign_plan *const plan = planned("name: a_b-1.2\nquestion: \"Why?\"\n" WITH_MATRIX(
         "{variant: naive}") "measure: {invocations: 6, min_time: 1500us, max_time: 0.5 min, timeout: 40 s, target_ci: "
                             "0.1, "
-                            "max_iterations: 7, seed: 9}\n");
+                            "max_iterations: 7, seed: 9, peaks: true}\n");
     cr_expect_str_eq(plan->name, "a_b-1.2");
     cr_expect_str_eq(plan->question, "Why?");
     cr_expect_str_eq(plan->config_path, "c.yaml");
@@ -209,6 +221,7 @@ Test(config_expansion, measure_and_name) {
     cr_expect_eq(plan->measure.target_ci, 0.1);
     cr_expect_eq(plan->measure.max_iterations, 7);
     cr_expect_eq(plan->seed, 9);
+    cr_expect(plan->peaks);
 }
 
 Test(config_expansion, isa_levels) {

@@ -42,6 +42,7 @@ static void expect_same_plan(const struct campaign_plan *a, const struct campaig
     cr_expect_eq(a->measure.max_time_ns, b->measure.max_time_ns);
     cr_expect_eq(a->measure.target_ci, b->measure.target_ci);
     cr_expect_eq(a->measure.max_iterations, b->measure.max_iterations);
+    cr_expect_eq(a->peaks, b->peaks);
     cr_expect_eq(a->block_count, b->block_count);
     cr_assert_eq(a->point_count, b->point_count);
     for (size_t n = 0; n < a->point_count; ++n)
@@ -61,7 +62,7 @@ static const char *rich(void) {
         "\"*tiled.block_keys\": [0, 8]}\n"
         "zip: {threads: [1, 3], parallel_splits.splits: [2, 4]}\n"
         "exclude: [{type: f16, cache: cold}, {variant: naive, query_len: \"<=24\"}]\n"
-        "measure: {invocations: 2, min_time: 1.5 ms, target_ci: 0.013, max_iterations: 77, seed: 11}\n"
+        "measure: {invocations: 2, min_time: 1.5 ms, target_ci: 0.013, max_iterations: 77, seed: 11, peaks: true}\n"
         "placement: spread\nbaseline: tiled\nonly: \"tiled|splits|naive\"\n",
         CAPTURE);
     return yaml;
@@ -90,6 +91,23 @@ Test(plan_store, store_and_load_lose_nothing) {
                                    "min_bytes", "live_pairs", "label",   "block",      "baseline"};
     for (size_t n = 0; n < sizeof columns / sizeof *columns; ++n)
         cr_expect_not_null(record_find(&stored.points[0].factors, columns[n]), "%s", columns[n]);
+    campaign_plan_free(loaded);
+    record_plan_release(&stored);
+}
+
+/* Plans of the time before peaks were a thing to ask for. */
+Test(plan_store, a_plan_that_does_not_speak_of_peaks_asks_for_none) {
+    const struct campaign_plan *const plan = planned(rich());
+    struct record_plan stored;
+    struct campaign_plan *loaded;
+    struct attn_error error;
+    cr_assert(plan->peaks);
+    cr_assert_eq(campaign_plan_store(plan, &fake_registry, &stored, &error), ATTN_OK);
+    for (size_t n = 0; n < stored.header.count; ++n)
+        if (!strcmp(stored.header.items[n].name, "peaks"))
+            strcpy(stored.header.items[n].name, "another");
+    cr_assert(campaign_plan_load(&stored, &fake_registry, &loaded, &error) == ATTN_OK, "%s", error.message);
+    cr_expect_not(loaded->peaks);
     campaign_plan_free(loaded);
     record_plan_release(&stored);
 }

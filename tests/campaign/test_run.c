@@ -119,6 +119,15 @@ Test(run, where_nothing_can_be_made_is_told, .timeout = 60) {
     campaign_plan_free(plan);
 }
 
+Test(run, peaks_that_nothing_can_measure_end_the_run, .timeout = 60) {
+    struct campaign_plan *const plan = plan_of("[honest]", "16", "1");
+    const struct campaign_launch by = launch();
+    plan->peaks = true;
+    cr_expect_eq(campaign_run(plan, run_directory, &by, &summary, &error), ATTN_INVALID);
+    cr_expect(strstr(error.message, "no probes"), "%s", error.message);
+    campaign_plan_free(plan);
+}
+
 Test(run, a_second_process_is_refused, .timeout = 60) {
     struct campaign_plan *const plan = plan_of("[honest]", "16", "1");
     const struct campaign_launch by = launch();

@@ -24,6 +24,7 @@ static const char *const masks[] = {
     "packed=5,window=3:1,sinks",
     "query_start=5,causal=top_left",
     "query_start=-9,key_start=3,causal=top_left",
+    "query_start=-9,starts=ragged,causal=top_left",
     "alibi",
     "bias",
     "boolean",

@@ -33,6 +33,9 @@ Test(form, masks_are_written_in_one_order) {
     expect_canonical("softcap=0.30000000000000004", "softcap=0.30000000000000004");
     expect_canonical("query_start=-5,key_start=+7", "query_start=-5,key_start=7");
     expect_canonical("query_start=0", "query_start=0"); /* given, so it overrides the alignment */
+    expect_canonical("starts=ragged,query_start=0", "starts=ragged");
+    expect_canonical("starts=ragged,query_start=7", "query_start=7,starts=ragged");
+    expect_canonical("starts=alike", "none");
     expect_canonical("dead_rows,dead_block,boolean,bias", "bias,boolean,dead_rows,dead_block");
     expect_canonical("packed=4,causal=bottom_right", "causal=bottom_right,packed=4");
 }
@@ -54,6 +57,7 @@ Test(form, refusals_say_what_would_be_right) {
     expect_refused("window=1:2x", "window=LEFT:RIGHT");
     expect_refused("window=0:9223372036854775806", "window=LEFT:RIGHT");
     expect_refused("lengths=some", "lengths=ragged");
+    expect_refused("starts=5", "starts=ragged or starts=alike");
     expect_refused("packed=0", "at least 1");
     expect_refused("packed=two", "at least 1");
     expect_refused("query_start=1.5", "an integer");
@@ -93,6 +97,7 @@ static struct check_mask_form drawn_mask(uint64_t seed) {
         mask.window_left = bits & 16384 ? ATTN_UNBOUNDED : check_below(check_bits(seed, 4), 1 << 30);
         mask.window_right = bits & 32768 ? ATTN_UNBOUNDED : check_below(check_bits(seed, 5), 1 << 30);
     }
+    mask.ragged_starts = mask.shifted && bits & 65536;
     if (mask.shifted)
         mask.query_start = check_below(check_bits(seed, 6), 1 << 20) - (1 << 19);
     return mask;
@@ -101,10 +106,10 @@ static struct check_mask_form drawn_mask(uint64_t seed) {
 static bool same_masks(const struct check_mask_form *a, const struct check_mask_form *b) {
     return a->causal == b->causal && a->alignment == b->alignment && a->windowed == b->windowed &&
            a->window_left == b->window_left && a->window_right == b->window_right && a->ragged == b->ragged &&
-           a->packed == b->packed && a->shifted == b->shifted && a->query_start == b->query_start &&
-           a->key_start == b->key_start && a->alibi == b->alibi && a->bias == b->bias && a->boolean == b->boolean &&
-           a->sinks == b->sinks && a->dead_rows == b->dead_rows && a->dead_block == b->dead_block &&
-           a->softcap == b->softcap;
+           a->packed == b->packed && a->shifted == b->shifted && a->ragged_starts == b->ragged_starts &&
+           a->query_start == b->query_start && a->key_start == b->key_start && a->alibi == b->alibi &&
+           a->bias == b->bias && a->boolean == b->boolean && a->sinks == b->sinks && a->dead_rows == b->dead_rows &&
+           a->dead_block == b->dead_block && a->softcap == b->softcap;
 }
 
 Test(form, what_is_written_reads_back) {

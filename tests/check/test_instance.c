@@ -7,8 +7,15 @@
 
 #include "check/instance.h"
 
-static const char *const masks[] = {"none",           "causal=bottom_right", "window=3:0", "lengths=ragged,boolean",
-                                    "packed=5,alibi", "bias,sinks",          "dead_rows",  "dead_block,query_start=2"};
+static const char *const masks[] = {"none",
+                                    "causal=bottom_right",
+                                    "window=3:0",
+                                    "lengths=ragged,boolean",
+                                    "packed=5,alibi",
+                                    "bias,sinks",
+                                    "dead_rows",
+                                    "dead_block,query_start=2",
+                                    "causal=top_left,query_start=2,starts=ragged"};
 static const size_t mask_count = sizeof masks / sizeof *masks;
 
 static struct check_form form_of(const char *mask, enum check_pattern pattern, enum attn_type type) {
@@ -205,6 +212,22 @@ Test(instance, sizes_default_to_their_partners) {
     cr_expect(problem->key_heads == 2 && problem->key_len == 3 && problem->value_dim == 4 && problem->scale == 0.5f);
     cr_expect_null(instance->operands.lse.data);
     check_instance_destroy(instance);
+}
+
+/* One start for all is what a variant that reads the first alone would get right. */
+Test(instance, ragged_starts_differ) {
+    struct check_form form = form_of("query_start=-9,starts=ragged", CHECK_NORMAL, ATTN_F32);
+    for (form.seed = 0; form.seed < 100; ++form.seed)
+        for (int packed = 0; packed < 2; ++packed) {
+            form.mask.packed = packed ? 2 : 0;
+            form.batch = packed ? 1 : 2;
+            form.key_len = form.seed % 2 ? 90 : 1; /* few places to choose from */
+            struct check_instance *const instance = made(&form, MACHINE_CANARY, 1);
+            const int64_t *const starts = instance->problem.mask.query_start;
+            cr_expect(starts[0] != starts[1] && starts[0] >= -9 && starts[1] >= -9, "%lld and %lld",
+                      (long long)starts[0], (long long)starts[1]);
+            check_instance_destroy(instance);
+        }
 }
 
 Test(instance, a_backward_form_has_gradients_and_dout) {

@@ -25,6 +25,18 @@ Test(power, a_check_that_could_not_fail_is_weak) {
     cr_expect(judged(CHECK_NEGATIVE_LOGITS, "sinks", 40, 40).weak, "the sinks outweigh every key");
 }
 
+/* Capped scores are all but equal; what rounding did to them before the cap is flattened with them. */
+Test(power, a_small_softcap_hides_no_key) {
+    static const char *const masks[] = {"softcap=1", "softcap=20", "softcap=20,causal=bottom_right"};
+    for (size_t m = 0; m < sizeof masks / sizeof *masks; ++m)
+        for (int pattern = CHECK_HUGE_LOGITS; pattern <= CHECK_NEGATIVE_LOGITS; ++pattern) {
+            const struct check_verdict verdict = judged((enum check_pattern)pattern, masks[m], 40, 2000);
+            cr_expect(verdict.accepted && !verdict.weak, "%s, %s: %s, power %g",
+                      check_pattern_name((enum check_pattern)pattern), masks[m], verdict.reason,
+                      verdict.power_heaviest_best);
+        }
+}
+
 /* Two keys of equal weight, values 1 and 0: losing either moves the answer by 1/2. */
 Test(power, power_is_the_effect_of_a_lost_key) {
     struct trial trial = prepare(

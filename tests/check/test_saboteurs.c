@@ -33,6 +33,9 @@ static const struct expectation {
     {"missing_scale", CHECK_NEEDLES, "none", 1, REJECTED, "out["},
     {"causal_leaks_next", CHECK_NORMAL, "causal=bottom_right", 1, REJECTED, "out["},
     {"causal_leaks_next", CHECK_NEEDLES, "causal=bottom_right", 1, REJECTED, "out["},
+    {"one_start", CHECK_NORMAL, "causal=top_left,query_start=5", 1, ACCEPTED, ""},
+    {"one_start", CHECK_NORMAL, "causal=top_left,query_start=5,starts=ragged", 1, REJECTED, "out["},
+    {"one_start", CHECK_NEEDLES, "causal=top_left,starts=ragged", 1, REJECTED, "out["},
     {"drops_last_key", CHECK_NEEDLES, "none", 1, REJECTED, "out["},
     {"drops_last_key", CHECK_NEEDLES, "causal=bottom_right", 1, REJECTED, "out["},
     {"drops_last_key", CHECK_ASCENDING, "none", 1, REJECTED, "out["},
@@ -175,7 +178,7 @@ Test(saboteurs, all_are_found_out_on_a_small_problem, .timeout = 300) {
 }
 
 Test(saboteurs, all_are_found_out_at_4096_keys, .timeout = 600) {
-    examine_all(&(struct check_form){.batch = 1,
+    examine_all(&(struct check_form){.batch = 2,
                                      .query_heads = 4,
                                      .key_heads = 2,
                                      .query_len = 33,

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "The cat sat on the mat" as a tutorial prints it: 2-dimensional queries, keys and values for five words, and
- * the exact answers, computed with 60 decimal digits. */
+/* The exact answers of the worked table, computed with 60 decimal digits. */
 #ifndef TESTS_WORDS_H
 #define TESTS_WORDS_H
 
-enum { THE, CAT, SAT, ON, MAT, WORDS };
-
-static const double word_queries[WORDS][2] = {{.1, .3}, {.5, .7}, {.6, .8}, {.2, .4}, {.4, .5}};
-static const double word_keys[WORDS][2] = {{.2, .1}, {.3, .2}, {.4, .3}, {.1, .4}, {.7, .3}};
-static const double word_values[WORDS][2] = {{.1, .2}, {.4, .6}, {.7, .5}, {.5, .3}, {.8, .5}};
+#include "study/word_table.h"
 
 static const int five_words[] = {THE, CAT, SAT, ON, MAT};
-static const int six_tokens[] = {THE, CAT, SAT, ON, THE, MAT};
 
 struct word_answer {
     double weights[6], out[2], lse;

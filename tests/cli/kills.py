@@ -80,7 +80,8 @@ def exported(program, run):
     text = subprocess.run(command(program, "export", run, "--format", "jsonl"), capture_output=True, text=True,
                           check=True).stdout  # fmt: skip
     rows = [json.loads(line) for line in text.splitlines()]
-    timed = ("median_ns", "low_ns", "high_ns", "gflop_per_s", "baseline_ns", "speedup", "timing_valid", "timing_reason")
+    timed = ("median_ns", "low_ns", "high_ns", "gflop_per_s", "of_roof", "baseline_ns", "speedup", "timing_valid",
+             "timing_reason")  # fmt: skip
     return {row["point"]: {key: value for key, value in row.items() if key not in timed} for row in rows}
 
 

@@ -106,7 +106,7 @@ class Words(Program):
             (["check", "--only", "("], "regular expression"),
             (["check", "--only", "nothing is called so"], "matches none"),
             (["run", "/nonexistent.yaml"], "/nonexistent.yaml"),
-            (["resume", "/nonexistent"], "no run directory"),
+            *(([verb, "/nonexistent"], "no run directory") for verb in ("resume", "show", "export", "rebuild")),
         ):
             with self.subTest(words=words):
                 result = call(ATTNBENCH, *words)
@@ -213,6 +213,26 @@ class Runs(Program):
         self.assertRegex(result.stdout, r"naive +warm +MEASURED")
         self.assertRegex(result.stdout, r"naive +cold +MEASURED")
 
+    def test_rows_record_the_roof_they_stand_under(self):
+        words = ("query_len=40", "head_dim=16", "cache=[warm, cold]", "--quick", "-o", self.run_directory)
+        result = call(ATTNBENCH, "time", "naive,flash", *words, "peaks=true")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("of roof", result.stdout)
+        lines = lines_of(self.run_directory)
+        self.assertEqual(len(lines), 4)
+        for line in lines:
+            roof, summary = line["roof"], line["summary"]
+            least = max(summary["flops"] / roof["gflops"], summary["min_bytes"] / roof["gbs"])
+            self.assertAlmostEqual(roof["ns"], least, delta=1e-9 * least)
+            self.assertAlmostEqual(roof["fraction"], least / summary["median_ns"], delta=1e-9)
+        self.assertEqual(len({line["roof"]["gflops"] for line in lines}), 1, "measured once, not for each point")
+        self.assertEqual(sorted(line["roof"]["memory"] == "DRAM" for line in lines), [False, False, True, True])
+        shutil.rmtree(self.run_directory)
+        result = call(ATTNBENCH, "time", "naive,flash", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertNotIn("of roof", result.stdout)
+        self.assertFalse(any("roof" in line for line in lines_of(self.run_directory)))
+
     def test_the_backward_pass_is_timed_and_checked(self):
         words = ("query_len=40", "head_dim=16", "pass=[forward, backward]", "cache=[warm, cold]", "--quick")
         result = call(ATTNBENCH, "time", "naive,flash", *words)
@@ -241,6 +261,18 @@ class Runs(Program):
         for part in ("packing", "scores", "values"):
             self.assertGreater(shares[part], 0)
         self.assertGreaterEqual(shares["waiting"], 0)
+
+    def test_a_profile_of_a_backward_pass(self):
+        words = ("query_len=256", "head_dim=64", "pass=backward", "causal=top_left", "--profile", "--loop", "0.2")
+        result = call(ATTNBENCH, "time", "flash", *words)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shares = {part: float(share) for part, share in re.findall(r"(?m)^(\w+) +[\d.-]+ +([\d.-]+)%$", result.stdout)}
+        self.assertGreater(min(shares[part] for part in ("packing", "scores", "values", "merging")), 0)
+
+    def test_a_variant_that_tells_nothing_has_no_profile(self):
+        result = call(ATTNBENCH, "time", "online", "query_len=64", "head_dim=16", "--profile", "--loop", "0.1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("online does not tell where its time goes", result.stderr)
 
     def test_plan_tells_what_will_be_done(self):
         result = call(SABOTEURS, "plan", self.matrix("[honest, zeros]"))

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+PRIVATE = re.compile(r"\A(?:/\*.*?\*/\s*){0,2}", re.S)  # licence and opening comment, which may say "private"
 ROW = re.compile(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|$", re.M)
 
 
@@ -17,6 +18,10 @@ def read_table(readme: str) -> tuple[dict[str, set[str]], dict[str, str]]:
         sees[layer] = {layer, *seen.split()}
         reserved |= {header: layer for header in re.findall(r"`([^`]+)`", headers)}
     return sees, reserved
+
+
+def is_private(header: Path) -> bool:
+    return header.is_file() and "rivate to" in PRIVATE.match(header.read_text()).group()
 
 
 def complaints(root: Path) -> list[str]:
@@ -36,9 +41,11 @@ def complaints(root: Path) -> list[str]:
             owner = reserved.get(Path(name).name)
             if owner and owner != layer:
                 found.append(f"{path}:{line}: {name} belongs to core/{owner} alone")
-            beside = layer == "experiments" and "/" not in name  # what studies share stands beside them
-            if kind == '"' and name.split("/")[0] not in allowed and not beside:
+            beside = path.parts[0] == "experiments" and "/" not in name and (source.parent / name).exists()
+            if kind == '"' and not beside and name.split("/")[0] not in allowed:
                 found.append(f"{path}:{line}: {layer} may not include {name}; it sees {', '.join(sorted(allowed))}")
+            elif kind == '"' and name.split("/")[0] != layer and is_private(root / "core" / name):
+                found.append(f"{path}:{line}: {name} is private to its layer")
     found += [f"{' and '.join(p)}: file names are unique in the repository" for p in places.values() if len(p) > 1]
     return found
 

@@ -86,13 +86,16 @@ Test(words, oracle_attention_both_ways) {
     cr_assert(check_oracle_attention(&threads, &problem, &operands, &error) == ATTN_OK, "%s", error.message);
     problem.direction = ATTN_BACKWARD;
     cr_assert(check_oracle_attention(&threads, &problem, &operands, &error) == ATTN_OK, "%s", error.message);
+    double sum = 0;
     for (int n = 0; n < WORDS; ++n)
         for (int c = 0; c < 2; ++c) {
+            sum += out[n][c];
             expect_near(out[n][c], five_scaled[n].out[c], 1e-15, "out", n);
             expect_near(dq[n][c] * INVERSE_ROOT_2, word_dq[n][c], 1e-14, "dq", n);
             expect_near(dk[n][c], word_dk[n][c], 1e-14, "dk", n);
             expect_near(dv[n][c], word_dv[n], 1e-14, "dv", n);
         }
+    expect_near(sum, word_loss, 1e-15, "loss", MAT);
 }
 
 Test(words, two_heads_are_two_narrow_attentions) {

@@ -132,3 +132,21 @@ Test(topology, nonsense_is_refused) {
     cr_assert_not_null(strstr(error.message, "pack:two"));
     machine_topology_free(NULL);
 }
+
+Test(topology, caches_above_some_cpus_count_once) {
+    struct machine_topology *const topology =
+        synthetic("pack:2 [numa] l3:2(size=8388608) l2:2(size=1048576) l1d:1(size=32768) core:1 pu:2");
+    /* 16 PUs: two on each core, two cores on each L3, two L3s in each package. */
+    const struct {
+        int cpus[4], count;
+        int64_t l1d, l2, l3;
+    } cases[] = {{{0}, 1, 1, 1, 1},          {{0, 1}, 2, 1, 1, 1}, {{0, 2}, 2, 2, 2, 1},
+                 {{0, 2, 4, 6}, 4, 4, 4, 2}, {{0, 8}, 2, 2, 2, 2}, {{-1, -1, -1, -1}, 4, 2, 2, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+        const struct attn_caches caches = machine_topology_caches_of(topology, cases[i].cpus, cases[i].count);
+        cr_expect_eq(caches.l1d_bytes, cases[i].l1d * 32768, "case %zu", i);
+        cr_expect_eq(caches.l2_bytes, cases[i].l2 * 1048576, "case %zu", i);
+        cr_expect_eq(caches.l3_bytes, cases[i].l3 * 8388608, "case %zu", i);
+    }
+    machine_topology_free(topology);
+}

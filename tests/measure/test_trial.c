@@ -230,10 +230,21 @@ Test(trial, wide_quartiles_are_unstable_and_a_lone_outlier_is_not) {
     cr_expect_not(trial.unstable);
 }
 
-Test(trial, fewer_than_eight_samples_are_not_judged) {
-    const struct measure_options options = {
-        .min_time_ns = 1e9, .max_time_ns = 1e12, .target_ci = 0.02, .max_iterations = 7};
-    RUN(1, options, 100, 900);
+Test(trial, few_samples_are_judged_by_their_quartiles_alone) {
+    struct measure_options options = {.min_time_ns = 1e9, .max_time_ns = 1e12, .target_ci = 0.02};
+    for (options.max_iterations = 2; options.max_iterations < 8; ++options.max_iterations) {
+        RUN(1, options, 100, 900);
+        cr_expect(trial.unstable, "%d samples", (int)trial.count);
+        RUN(1, options, 100, 120);
+        cr_expect_not(trial.unstable, "%d samples", (int)trial.count);
+    }
+    options.max_iterations = 7;
+    RUN(1, options, 100, 101, 100, 900, 100, 101, 100);
+    cr_expect_not(trial.unstable, "a lone outlier");
+    RUN(1, options, 100, 100, 100, 110, 110, 110, 110);
+    cr_expect_not(trial.unstable, "halves of three have no quartiles worth the name");
+    options.max_iterations = 1;
+    RUN(1, options, 100);
     cr_expect_not(trial.unstable);
 }
 

@@ -28,9 +28,11 @@ def point(times_ns=(), **given) -> dict:
     return {
         "factors": factors,
         "flops": 2.0 * pairs * (factors["head_dim"] + factors["value_dim"]),
+        "min_bytes": 4.0 * factors["batch"] * factors["query_heads"] * (
+            factors["query_len"] + factors["key_len"]) * (factors["head_dim"] + factors["value_dim"]),
         "baseline": given.get("baseline"),
         "improves_on": improves_on,
-        "trials": [{**trial, "median_ns": float(t)} for t in times_ns],
+        "trials": [{**trial, "invocation": n, "median_ns": float(t)} for n, t in enumerate(times_ns)],
     }
 
 
@@ -64,6 +66,7 @@ def write(path, points, *, name="synthetic", question="", baseline="naive", comp
         _column(plan, "baseline", ["" if p["baseline"] is None else ids[p["baseline"]] for p in points])
         _column(plan, "improves_on", [p["improves_on"] for p in points])
         _column(plan, "flops", [p["flops"] for p in points])
+        _column(plan, "min_bytes", [p["min_bytes"] for p in points])
         rows = [(ids[n], t) for n, p in enumerate(points) for t in p["trials"]]
         _column(trial, "point_id", [own for own, _ in rows])
         for column in rows[0][1]:

@@ -60,6 +60,24 @@ def test_what_was_not_written_is_seen():
     assert verdict.numbers["unwritten"] == drawn.array("out").size
 
 
+def test_an_input_that_was_written_to_is_seen():
+    drawn = Drawn(FACTORS)
+    drawn.answer("naive", threads=1)
+    drawn.array("k")[0, 0, 0, 0] += 1
+    verdict = drawn.judge()
+    assert not verdict.accepted
+    assert verdict.reason == "modifies an input: k"
+
+
+def test_an_answerer_tells_its_workspace_and_takes_parameters():
+    drawn = Drawn(FACTORS)
+    small, large = (drawn.answer("tiled", 1, parameters={"block_keys": keys}) for keys in (8, 32))
+    assert 0 < small.workspace_bytes < large.workspace_bytes
+    drawn.poison()
+    small.run()
+    assert drawn.judge().accepted
+
+
 def test_gradients():
     drawn = Drawn(FACTORS | {"pass": "backward"})
     drawn.answer("naive", threads=1)

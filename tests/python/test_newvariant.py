@@ -100,7 +100,7 @@ ATTN_VARIANT(demo)"""
 
 def outcomes(build, ladder):
     """Names of the variants' own tests: those that passed, and the others."""
-    named = [f"variant {name}" for name in ladder]
+    named = [f"{kind} {name}" for name in ladder for kind in ("variant", "shapes")]
     ran = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", *named], capture_output=True, text=True)
     log = (build / "meson-logs/testlog.json").read_text()
     each = {entry["name"]: entry["result"] for entry in map(json.loads, log.splitlines())}
@@ -126,7 +126,7 @@ def test_a_demo_is_built_tested_measured_and_broken(tmp_path):
     assert call(copy, "demo", "--from", "online_tiled").returncode == 0
 
     def compiled():
-        needed = ("attnbench:executable", "variant_exam")
+        needed = ("attnbench:executable", "variant_exam", "test_shapes")
         subprocess.run(["meson", "compile", "-C", build, *needed], check=True, stdout=subprocess.DEVNULL)
 
     # One ISA level: this is about the build, and the exams of all variants are run twice.

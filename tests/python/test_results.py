@@ -125,6 +125,33 @@ def test_columns_are_the_factors_that_tell_rows_apart(tmp_path):
     assert "- key_len is query_len" in tables.markdown(run)
 
 
+def roofed(times_ns, gflops, gbs, memory, **given):
+    """A point under a roof; its fraction follows."""
+    row = point(times_ns, roof_gflops=gflops, roof_gbs=gbs, roof_memory=memory, roof_arithmetic="multiply-add", **given)
+    least = max(row["flops"] / gflops, row["min_bytes"] / gbs)
+    for trial in row["trials"]:
+        trial["roof_fraction"] = least / trial["median_ns"]
+    return row
+
+
+def test_roofs_have_columns_where_they_are_recorded(tmp_path):
+    points = [
+        roofed((4e6, 5e6, 6e6), 100.0, 50.0, "L2"),
+        roofed((2e6, 2e6, 2e6), 100.0, 0.5, "DRAM", variant="flash"),
+    ]
+    run = made(tmp_path, points)
+    rows = rows_of(tables.markdown(run))
+    flops, size = points[0]["flops"], points[0]["min_bytes"]
+    assert rows[0]["roof"] == "100 GFLOP/s"
+    assert float(rows[0]["of roof"]) == pytest.approx(flops / 100 / 5e6, rel=5e-3)
+    assert rows[1]["roof"] == "0.500 GB/s DRAM"
+    assert float(rows[1]["of roof"]) == pytest.approx(size / 0.5 / 2e6, rel=5e-3)
+    (row, _) = csv.DictReader(io.StringIO(tables.comma_separated(run)))
+    assert (row["roof_memory"], float(row["roof_gbs"])) == ("L2", 50.0)
+    assert drawn(tmp_path, points) == ["time_by_variant", "accuracy_against_speed", "roofline"]
+    assert "roof" not in tables.markdown(made(tmp_path, [point((1e6,))])).lower()
+
+
 def test_coverage_has_a_column_where_it_differs(tmp_path):
     rows = rows_of(tables.markdown(made(tmp_path, [point((1e6,) * 3), point((1e6,) * 6, variant="online")])))
     assert [row["coverage"] for row in rows] == ["75 %", "96.9 %"]
@@ -149,7 +176,7 @@ def test_csv_has_every_factor_and_the_provenance(tmp_path):
 
 
 def is_drawing(path):
-    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 3_000
 
 
 def drawn(tmp_path, points, **options):
@@ -193,8 +220,11 @@ def test_no_text_is_cut_off_or_overlaps(tmp_path, kind):
     names = ["naive", "parallel_query_tiles", "parallel_key_splits", "online_tiled", "blas_unfused", "tiled"]
     lengths = (512,) if kind is figures.time_by_variant else (128, 512, 2048, 8192)
     points = [
-        point(
+        roofed(
             (n * n * (1 + i) / t, n * n * (900 if v == "tiled" else 2) / t),
+            100.0 * t,
+            50.0 if n > 2048 else 10.0,
+            "DRAM" if n > 2048 else "L2",
             query_len=n,
             threads=t,
             variant=v,

@@ -139,6 +139,15 @@ def test_figures(tmp_path):
     assert studyfigures.write(made([]), tmp_path / "none") == []
 
 
+def test_a_recorded_point_alone_is_a_line_across_the_panel():
+    quantities = [Quantity("C9", "curve", "s", "x", float(x), x * x, nan, nan, "RECORDED") for x in (1, 9, 90)]
+    quantities.append(Quantity("C9", "curve", "knee", "x", 8.5, 0.0, nan, nan, "RECORDED"))
+    run = made(quantities)
+    (axes,) = studyfigures.draw(run.studies[0], run).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["s", "knee: 8.50"]
+    assert set(axes.lines[1].get_xdata()) == {8.5}
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(Unreadable, match="is not there"):
         studies.read(tmp_path)

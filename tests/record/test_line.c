@@ -41,6 +41,8 @@ static struct record_line full_line(void) {
     record_add_real(&line.check, "infinite", INFINITY);
     record_add_real(&line.check, "minus_infinite", -INFINITY);
     record_add_text(&line.check, "worst", "got 1\nwant 2");
+    record_add_text(&line.roof, "memory", "L2");
+    record_add_real(&line.roof, "fraction", 0.75);
     return line;
 }
 
@@ -48,6 +50,7 @@ static void drop(struct record_line *line) {
     record_fields_release(&line->summary);
     record_fields_release(&line->parameters);
     record_fields_release(&line->check);
+    record_fields_release(&line->roof);
 }
 
 static void expect_same_fields(const struct record_fields *got, const struct record_fields *want) {
@@ -88,6 +91,7 @@ Test(line, comes_back_as_it_was) {
     expect_same_fields(&back.summary, &line.summary);
     expect_same_fields(&back.parameters, &line.parameters);
     expect_same_fields(&back.check, &line.check);
+    expect_same_fields(&back.roof, &line.roof);
     record_line_release(&back);
     cr_expect(back.samples_ns == NULL && back.cpus == NULL && back.check.items == NULL);
     drop(&line);
@@ -109,6 +113,7 @@ Test(line, the_emptiest_line_is_one) {
     struct record_line back;
     char *const text = record_line_encode(&empty);
     cr_assert_eq(record_line_decode(text, strlen(text), &back, NULL), ATTN_OK);
+    cr_expect_null(strstr(text, "roof"), "a line without one does not speak of it");
     cr_expect(back.sample_count == 0 && back.samples_ns == NULL && back.cpu_count == 0 && back.check.count == 0);
     record_line_release(&back);
     free(text);

@@ -1,108 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <hdf5.h>
-#include <hdf5_hl.h>
-#include <math.h>
-#include <signal.h>
-#include <sys/resource.h>
-
+/* What stands in a result file. */
 #include "record/factfile.h"
-#include "record/resultfile.h"
-#include "record_scratch.h"
+#include "tiny_run.h"
 
 TestSuite(resultfile, .init = scratch_make, .fini = scratch_remove);
-
-#define POINTS      3
-#define INVOCATIONS 2
-
-static void point_id(int point, char id[RECORD_ID_CHARS + 1]) {
-    snprintf(id, RECORD_ID_CHARS + 1, "%016x", 0xabc0 - point); /* ids descend: plan order is not id order */
-}
-
-static void write_plan(void) {
-    struct record_point points[POINTS] = {0};
-    uint32_t order[INVOCATIONS * POINTS] = {0, 1, 2, 2, 1, 0};
-    struct record_plan plan = {.points = points, .point_count = POINTS, .invocations = INVOCATIONS, .order = order};
-    record_add_text(&plan.header, "name", "tiny");
-    record_add_integer(&plan.header, "order_seed", 7);
-    for (int i = 0; i < POINTS; ++i) {
-        point_id(i, points[i].id);
-        record_add_text(&points[i].factors, "variant", i == 1 ? "online_tiled" : "naive");
-        record_add_integer(&points[i].factors, "query_len", 64 << i);
-        if (i == 1)
-            record_add_integer(&points[i].factors, "online_tiled.block_keys", 32);
-    }
-    cr_assert_eq(record_plan_write(scratch_path("plan.json"), &plan, NULL), ATTN_OK);
-    for (int i = 0; i < POINTS; ++i)
-        record_fields_release(&points[i].factors);
-    record_fields_release(&plan.header);
-}
-
-/* The line of a trial: its samples are 1000 * point + 100 * invocation + n, as many as asked for. */
-static char *trial_line(int point, int invocation, enum record_status status, size_t sample_count) {
-    struct record_line line = {.invocation = invocation, .position = 7 * point, .status = status, .cpu_count = 2};
-    int64_t cpus[2] = {0, 2};
-    line.cpus = cpus;
-    line.samples_ns = malloc((sample_count + 1) * sizeof(double));
-    line.sample_count = sample_count;
-    for (size_t n = 0; n < sample_count; ++n)
-        line.samples_ns[n] = 1000 * point + 100 * invocation + (double)n;
-    point_id(point, line.point);
-    snprintf(line.started_utc, sizeof line.started_utc, "2026-01-31T12:00:%02d.000Z", 10 * invocation + point);
-    if (status == RECORD_MEASURED) {
-        line.timing_valid = true;
-        record_add_real(&line.summary, "median_ns", 1000 * point + 100 * invocation);
-        record_add_integer(&line.check, "checked_rows", 64);
-        record_add_real(&line.check, "max_abs", point == 0 ? INFINITY : 0.5);
-    } else {
-        strcpy(line.reason, "takes f32 only");
-    }
-    /* Where strip_keys is seen first depends on the journal's order; where its column stands must not. */
-    record_add_integer(&line.parameters, point == 1 ? "block_keys" : "strip_keys", 32);
-    char *const text = record_line_encode(&line);
-    record_fields_release(&line.summary);
-    record_fields_release(&line.check);
-    record_fields_release(&line.parameters);
-    free(line.samples_ns);
-    return text;
-}
-
-static void append(char *text) {
-    struct record_journal *journal;
-    cr_assert_eq(record_journal_open(scratch_path("journal.jsonl"), &journal, NULL), ATTN_OK);
-    cr_assert_eq(record_journal_append(journal, text, NULL), ATTN_OK);
-    record_journal_close(journal, NULL);
-    free(text);
-}
-
-/* Points 0 and 1 measured twice, point 2 skipped for good: a complete run. */
-static void write_run(void) {
-    write_plan();
-    append(trial_line(2, 0, RECORD_SKIPPED, 0));
-    append(trial_line(1, 0, RECORD_MEASURED, 3));
-    append(trial_line(0, 0, RECORD_MEASURED, 2));
-    append(trial_line(0, 1, RECORD_MEASURED, 4));
-    append(trial_line(1, 1, RECORD_MEASURED, 1));
-}
-
-static void build(void) {
-    struct attn_error error = {0};
-    cr_assert_eq(record_result_build(scratch, scratch_path("results.h5"), &error), ATTN_OK, "%s", error.message);
-    cr_expect_not(scratch_exists("results.h5.tmp"));
-}
-
-/* ---- reading back ---- */
-
-static hid_t open_results(void) {
-    const hid_t file = H5Fopen(scratch_path("results.h5"), H5F_ACC_RDONLY, H5P_DEFAULT);
-    cr_assert(file >= 0);
-    return file;
-}
-
-static size_t length_of(hid_t file, const char *column) {
-    hsize_t length = 0;
-    cr_assert(H5LTget_dataset_info(file, column, &length, NULL, NULL) >= 0, "%s", column);
-    return (size_t)length;
-}
 
 static void expect_reals(hid_t file, const char *column, const double *want, size_t count) {
     double got[32];
@@ -142,8 +43,6 @@ static void expect_number(hid_t file, const char *object, const char *name, doub
     cr_assert(H5LTget_attribute_double(file, object, name, &got) >= 0, "%s has no %s", object, name);
     cr_expect_eq(got, want, "%s of %s is %g", name, object, got);
 }
-
-/* ---- tests ---- */
 
 Test(resultfile, trials_stand_in_plan_order_whatever_the_journal_s) {
     write_run();
@@ -199,6 +98,26 @@ Test(resultfile, columns_carry_units_and_dimension_scales) {
         H5Dclose(scale);
         H5Dclose(column);
     }
+    H5Fclose(file);
+}
+
+/* The columns of a roof are there where some line has one, and only there. */
+Test(resultfile, a_roof_has_columns_of_its_own) {
+    write_run();
+    build();
+    hid_t file = open_results();
+    cr_expect_eq(H5Lexists(file, "/trial/roof_gflops", H5P_DEFAULT), 0);
+    H5Fclose(file);
+    append(strdup("{\"point\": \"000000000000abbe\", \"invocation\": 1, \"status\": \"MEASURED\", \"roof\": "
+                  "{\"memory\": \"L2\", \"gflops\": 118.5, \"gbs\": 73, \"clock_ghz\": 3.5, \"ns\": 10}}"));
+    build();
+    file = open_results();
+    EXPECT_REALS(file, "/trial/roof_gflops", NAN, NAN, NAN, NAN, NAN, 118.5);
+    EXPECT_TEXTS(file, "/trial/roof_memory", "", "", "", "", "", "L2");
+    expect_attribute(file, "/trial/roof_gflops", "units", "GFLOP/s");
+    expect_attribute(file, "/trial/roof_gbs", "units", "GB/s");
+    expect_attribute(file, "/trial/roof_clock_ghz", "units", "GHz");
+    expect_attribute(file, "/trial/roof_ns", "units", "ns");
     H5Fclose(file);
 }
 
@@ -336,86 +255,6 @@ Test(resultfile, a_column_of_numbers_and_texts_holds_texts) {
     EXPECT_TEXTS(file, "/trial/check_mixed", "12", "a/b", "nan", "");
     EXPECT_REALS(file, "/trial/check_a_b", NAN, NAN, NAN, 1);
     H5Fclose(file);
-}
-
-/* ---- what cannot be built ---- */
-
-/* The build fails with `status` and the words `says`, and the file that stood there is the same. */
-static void expect_failure(enum attn_status status, const char *says, const char *before, size_t before_bytes) {
-    struct attn_error error = {0};
-    cr_expect_eq(record_result_build(scratch, scratch_path("results.h5"), &error), status, "%s", error.message);
-    cr_expect(strstr(error.message, says) != NULL, "%s", error.message);
-    cr_expect_not(scratch_exists("results.h5.tmp"));
-    size_t bytes;
-    char *const after = scratch_read("results.h5", &bytes);
-    cr_expect(bytes == before_bytes && memcmp(after, before, bytes) == 0, "the old file has changed");
-    free(after);
-}
-
-Test(resultfile, a_journal_that_does_not_fit_the_plan_is_refused_by_line) {
-    write_run();
-    build();
-    size_t bytes, journal_bytes;
-    char *const before = scratch_read("results.h5", &bytes);
-    char *const journal = scratch_read("journal.jsonl", &journal_bytes);
-    append(strdup("{\"point\": \"00000000000000ff\", \"invocation\": 0, \"status\": \"MEASURED\"}"));
-    expect_failure(ATTN_INVALID, "journal.jsonl:6: the plan has no point 00000000000000ff", before, bytes);
-    scratch_write("journal.jsonl", journal, journal_bytes);
-    append(strdup("{\"point\": \"000000000000abc0\", \"invocation\": 2, \"status\": \"MEASURED\"}"));
-    expect_failure(ATTN_INVALID, "journal.jsonl:6: invocation 2, counted from 0; the plan has 2", before, bytes);
-    scratch_write("journal.jsonl", journal, journal_bytes);
-    append(strdup("garbage"));
-    expect_failure(ATTN_INVALID, "journal.jsonl:6: not JSON", before, bytes);
-    scratch_write("journal.jsonl", journal, journal_bytes);
-    scratch_write("provenance.json", "[]", 2);
-    expect_failure(ATTN_INVALID, "provenance.json: not a JSON object", before, bytes);
-    unlink(scratch_path("provenance.json"));
-    unlink(scratch_path("journal.jsonl"));
-    expect_failure(ATTN_IO, "journal.jsonl: cannot open", before, bytes);
-    scratch_write("journal.jsonl", journal, journal_bytes);
-    scratch_write("plan.json", "{}", 2);
-    expect_failure(ATTN_INVALID, "plan.json: 'schema' is missing", before, bytes);
-    unlink(scratch_path("plan.json"));
-    expect_failure(ATTN_IO, "plan.json: cannot open", before, bytes);
-    free(before);
-    free(journal);
-}
-
-/* A file-size limit stands for a full disk; wherever it strikes, the old file stays and the next build works. */
-Test(resultfile, a_full_disk_leaves_the_old_file) {
-    write_run();
-    build();
-    size_t bytes;
-    char *const before = scratch_read("results.h5", &bytes);
-    append(trial_line(2, 1, RECORD_MEASURED, 6000)); /* one trial more: the new file would differ */
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit limit;
-    getrlimit(RLIMIT_FSIZE, &limit);
-    for (rlim_t room = 0; room < bytes; room += 1000) {
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){room, limit.rlim_max});
-        expect_failure(ATTN_IO, "results.h5: cannot ", before, bytes);
-        setrlimit(RLIMIT_FSIZE, &limit);
-    }
-    build();
-    const hid_t file = open_results();
-    cr_expect_eq(length_of(file, "/trial/status"), 6);
-    H5Fclose(file);
-    free(before);
-}
-
-Test(resultfile, the_reason_of_a_full_disk_is_told) {
-    write_run();
-    struct attn_error error = {0};
-    signal(SIGXFSZ, SIG_IGN);
-    struct rlimit limit;
-    getrlimit(RLIMIT_FSIZE, &limit);
-    setrlimit(RLIMIT_FSIZE, &(struct rlimit){9000, limit.rlim_max});
-    cr_expect_eq(record_result_build(scratch, scratch_path("results.h5"), &error), ATTN_IO);
-    setrlimit(RLIMIT_FSIZE, &limit);
-    cr_expect(strstr(error.message, "File too large") != NULL, "%s", error.message);
-    cr_expect_eq(record_result_build(scratch, scratch_path("no/such/results.h5"), &error), ATTN_IO);
-    cr_expect(strstr(error.message, "No such file") != NULL, "%s", error.message);
-    cr_expect_not(scratch_exists("results.h5"));
 }
 
 static herr_t own_printing(hid_t stack, void *context) {

@@ -130,12 +130,10 @@ struct layer_attention broken_attention(enum broken_part part) {
     return (struct layer_attention){.context = &parts[part], .run = answer};
 }
 
-enum study_law broken_law(const struct study *study, const char *claim, enum broken_part part, const char *set) {
-    const struct study_options options = {
-        .seed = 1, .threads = 1, .attention = broken_attention(part), .sets = &set, .set_count = set != NULL};
+enum study_law broken_law_of(const struct study *study, const char *claim, const struct study_options *options) {
     struct study_report report;
     struct attn_error error = {0};
-    const enum attn_status status = study_execute(study, &options, &report, &error);
+    const enum attn_status status = study_execute(study, options, &report, &error);
     cr_assert_eq(status, ATTN_OK, "%s: %s", study->name, error.message);
     enum study_law law = STUDY_RECORDED;
     bool found = false;
@@ -147,4 +145,10 @@ enum study_law broken_law(const struct study *study, const char *claim, enum bro
     study_report_release(&report);
     cr_assert(found, "%s says nothing on %s", study->name, claim);
     return law;
+}
+
+enum study_law broken_law(const struct study *study, const char *claim, enum broken_part part, const char *set) {
+    const struct study_options options = {
+        .seed = 1, .threads = 1, .attention = broken_attention(part), .sets = &set, .set_count = set != NULL};
+    return broken_law_of(study, claim, &options);
 }

@@ -22,8 +22,9 @@ enum broken_part {
 /* f64 or f32 operands, every structural mask. Lasts as long as the program. */
 struct layer_attention broken_attention(enum broken_part part);
 
-/* The law verdict of `claim` when `study` runs with this attention and these settings ("scale=none", or NULL). The test
- * fails when the study itself fails. */
+/* The law verdict of `claim` when `study` runs with these options. The test fails when the study itself fails. */
+enum study_law broken_law_of(const struct study *study, const char *claim, const struct study_options *options);
+/* With this attention and these settings ("scale=none", or NULL), without variants. */
 enum study_law broken_law(const struct study *study, const char *claim, enum broken_part part, const char *set);
 
 #endif

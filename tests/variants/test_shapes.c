@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shapes that kernels get wrong and grids of small sizes do not contain: many ratios of query heads to KV heads, head
  * dimensions between powers of two, very long keys, sequences of no and one position, maxima that rise or fall all the
- * way, blocks of queries wider than blocks of keys. Every variant of the ladder that takes them, at every ISA level. */
+ * way, blocks of queries wider than blocks of keys. For the variant that $VARIANT names, at every ISA level. */
 #include <criterion/criterion.h>
 
 #include "check/exam.h"
@@ -42,27 +42,29 @@ static void examine(struct check_bench *bench, const struct check_form *form, co
                   (int)form->value_dim, result.reason);
 }
 
-/* Variants from `first` on, which keeps the readable rungs out where they would take minutes. */
-static void examine_ladder(struct check_form form, const char *mask, const char *first, const char *overrides[][2],
-                           int count) {
+/* The variant under test as compiled for the first level. */
+static const struct attn_variant *subject(void) {
+    const char *const name = getenv("VARIANT");
+    cr_assert_not_null(name, "VARIANT names the variant to test");
+    const struct attn_variant *const variant = attn_registry_find(&attn_registry, name, attn_registry.levels[0]);
+    cr_assert_not_null(variant, "no variant %s", name);
+    return variant;
+}
+
+static void examine_levels(struct check_form form, const char *mask, const char *overrides[][2], int count) {
     struct attn_error error = {0};
     struct check_bench *bench;
+    if (form.direction == ATTN_BACKWARD && !subject()->backward.run)
+        return;
     cr_assert_eq(check_mask_parse(mask, &form.mask, &error), ATTN_OK, "%s", error.message);
     form.lse = true;
     form.seed = 7;
     cr_assert_eq(check_bench_create(&form, 2, &bench, &error), ATTN_OK, "%s", error.message);
-    bool begun = false;
-    for (int index = 0; index < attn_registry.variant_count; ++index)
-        for (int level = 0; level < attn_registry.level_count; ++level) {
-            const struct attn_variant *const variant =
-                attn_registry.variants[index * attn_registry.level_count + level];
-            begun |= !strcmp(variant->name, first);
-            if (!begun || machine_isa_objection(attn_registry.levels[level]) ||
-                (form.direction == ATTN_BACKWARD && !variant->backward.run))
-                continue;
-            examine(bench, &form, variant, attn_registry.levels[level], overrides, count);
-        }
-    cr_assert(begun, "no variant %s", first);
+    for (int level = 0; level < attn_registry.level_count; ++level) {
+        const char *const name = attn_registry.levels[level];
+        if (!machine_isa_objection(name))
+            examine(bench, &form, attn_registry_find(&attn_registry, subject()->name, name), name, overrides, count);
+    }
     check_bench_destroy(bench);
 }
 
@@ -81,10 +83,10 @@ Test(shapes, grouped_heads, .timeout = 120) {
                                       .value_dim = 40,
                                       .direction = (enum attn_direction)direction,
                                       .pattern = CHECK_NEEDLES};
-            examine_ladder(form, "causal=top_left", "naive", NULL, 0);
+            examine_levels(form, "causal=top_left", NULL, 0);
             form.query_len = 1; /* one token against many keys: the other way through the kernels */
             form.key_len = 300;
-            examine_ladder(form, "causal=bottom_right", "naive", NULL, 0);
+            examine_levels(form, "causal=bottom_right", NULL, 0);
         }
 }
 
@@ -103,7 +105,7 @@ Test(shapes, head_dimensions, .timeout = 120) {
                                                 .type = types[type],
                                                 .direction = (enum attn_direction)direction,
                                                 .pattern = CHECK_NEEDLES};
-                examine_ladder(form, "causal=bottom_right", "naive", NULL, 0);
+                examine_levels(form, "causal=bottom_right", NULL, 0);
             }
 }
 
@@ -118,7 +120,7 @@ Test(shapes, a_hundred_thousand_keys, .timeout = 120) {
                                         .value_dim = 32,
                                         .type = types[type],
                                         .pattern = CHECK_NEEDLES};
-        examine_ladder(form, "none", "parallel_key_splits", NULL, 0);
+        examine_levels(form, "none", NULL, 0);
     }
 }
 
@@ -136,8 +138,8 @@ Test(shapes, packed_sequences_of_nothing_and_of_one, .timeout = 60) {
                                             .type = types[type],
                                             .direction = (enum attn_direction)direction,
                                             .pattern = CHECK_NORMAL};
-            examine_ladder(form, "packed=9", "naive", NULL, 0);
-            examine_ladder(form, "causal=bottom_right,packed=9", "naive", NULL, 0);
+            examine_levels(form, "packed=9", NULL, 0);
+            examine_levels(form, "causal=bottom_right,packed=9", NULL, 0);
         }
 }
 
@@ -155,8 +157,8 @@ Test(shapes, maxima_that_rise_and_fall_and_blocks_that_are_masked, .timeout = 12
                                             .value_dim = 16,
                                             .direction = (enum attn_direction)direction,
                                             .pattern = patterns[n]};
-            examine_ladder(form, "causal=top_left", "naive", tiles, 2); /* queries' blocks wider than keys' */
-            examine_ladder(form, "causal=top_left,window=20:0", "naive", tiles, 2); /* first blocks fully masked */
-            examine_ladder(form, "dead_block", "naive", NULL, 0);
+            examine_levels(form, "causal=top_left", tiles, 2);             /* queries' blocks wider than keys' */
+            examine_levels(form, "causal=top_left,window=20:0", tiles, 2); /* first blocks fully masked */
+            examine_levels(form, "dead_block", NULL, 0);
         }
 }

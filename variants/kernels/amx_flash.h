@@ -90,47 +90,86 @@ static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, co
     amx_block_store(scores, stride);
 }
 
-/* Weights of a panel whose pairs are all live and plain, from dots to bf16. Adds to the rows' sums and keeps the
- * highest score seen, as vec_exp2_from encodes it. */
-static inline vec_bits amx_panel_weights(const struct flash_tile *tile, int64_t r, const float *dots, uint16_t *weights,
-                                         vec sums[AMX_BLOCK], vec_bits highest) {
+/* Which of the VEC_LANES keys from `key` on row `r` of a tile sees. */
+static inline vec_bits amx_seen(const struct flash_tile *tile, int64_t r, int64_t key) {
+    const struct attn_row *const row = &tile->rows[r];
+    const vec_bits keys = vec_count_from(0);
+    return (keys >= (int32_t)flash_clamp(row->key_begin - key, 0, VEC_LANES)) &
+           (keys < (int32_t)flash_clamp(row->key_end - key, 0, VEC_LANES));
+}
+
+/* A group of rows on its way from dots to bf16 weights. */
+struct amx_rows {
+    vec sums[AMX_BLOCK]; /* of weights */
+    vec_bits highest;    /* score seen, as vec_exp2_from encodes it */
+};
+
+/* Weights of the panel that begins at `key`. `cut` (constant at each call): some pair is masked, or might be. */
+VEC_INLINE void amx_panel_weights(const struct flash_tile *tile, int64_t r, bool cut, int64_t key, const float *dots,
+                                  uint16_t *weights, struct amx_rows *rows) {
     const vec factor = vec_all(tile->call->problem->scale * EDGE_LOG2E);
     const int64_t weight_stride = amx_weight_stride(tile->call->plan.block_keys);
     for (int n = 0; n < AMX_BLOCK; ++n) {
         const float reference = tile->states[r + n].reference;
         const vec shifted = vec_all(VEC_EXP2_MAGIC - reference), lowest = vec_all(reference + VEC_EXP2_LOWEST);
         for (int x = 0; x < AMX_BLOCK; x += VEC_LANES) {
+            const vec_bits seen = cut ? amx_seen(tile, r + n, key + x) : (vec_bits){0};
+            const vec score = factor * vec_load(dots + n * AMX_BLOCK + x);
             vec_bits rounded;
-            const vec weight = vec_exp2_from(factor * vec_load(dots + n * AMX_BLOCK + x), shifted, lowest, &rounded);
-            highest = vec_bits_max(rounded, highest);
-            sums[n] += weight;
+            vec weight = vec_exp2_from(cut ? vec_select(seen, score, lowest) : score, shifted, lowest, &rounded);
+            if (cut)
+                weight = vec_select(seen, weight, vec_all(EDGE_MASKED));
+            rows->highest = vec_bits_max(rounded, rows->highest);
+            rows->sums[n] += weight;
             vec_store_bf16(weights + n * weight_stride + x, weight);
         }
     }
-    return highest;
 }
 
-/* Fused weights of AMX_BLOCK rows for whole panels; false, with nothing changed but the weights, when some score lies
- * too far above its row's reference. */
-static inline bool amx_fused_weights(const struct flash_tile *tile, int64_t r, const uint16_t *panel, int64_t panels) {
+/* Gives rows without a reference a first one, from the dots of one panel; false when some row sees none of it. */
+static inline bool amx_settle(const struct flash_tile *tile, int64_t r, int64_t key, const float *dots) {
+    const float factor = tile->call->problem->scale * EDGE_LOG2E;
+    bool settled = true;
+    for (int n = 0; n < AMX_BLOCK; ++n) {
+        vec tops = vec_all(-INFINITY);
+        for (int x = 0; x < AMX_BLOCK && tile->states[r + n].reference == -INFINITY; x += VEC_LANES)
+            tops = vec_max(
+                vec_select(amx_seen(tile, r + n, key + x), vec_all(factor) * vec_load(dots + n * AMX_BLOCK + x), tops),
+                tops);
+        settled &= flash_row_settle(tile, r + n, vec_top(tops));
+    }
+    return settled;
+}
+
+static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                             const struct flash_span *span) {
     enum { DOTS = AMX_BLOCK * AMX_BLOCK };
     const int64_t elements = amx_key_panel_elements(tile->call->problem->head_dim);
-    float *const dots = tile->scores;
-    vec sums[AMX_BLOCK];
-    vec_bits highest = {0};
-    for (int n = 0; n < AMX_BLOCK; ++n)
-        sums[n] = vec_all(0.0f);
-    amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
-    for (int64_t n = 0; n < panels; ++n) {
-        if (n + 1 < panels) /* under way while this panel's exponentials are taken */
-            amx_panel_scores(tile, r, panel + (n + 1) * elements, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
-        highest = amx_panel_weights(tile, r, dots + n % 2 * DOTS, amx_weights(tile, r) + n * AMX_BLOCK, sums, highest);
-    }
-    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
-    if (vec_any(vec_bits_max(highest, limit) != limit))
+    const uint16_t *panel = amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / AMX_BLOCK);
+    struct amx_rows rows = {.highest = {0}};
+    if (!span->plain)
         return false;
     for (int n = 0; n < AMX_BLOCK; ++n)
-        tile->states[r + n].sum += vec_sum(sums[n]);
+        rows.sums[n] = vec_all(0.0f);
+    float *const dots = tile->scores;
+    amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
+    if (!amx_settle(tile, r, block_first + span->first, dots) || !flash_group_fusible(tile, r, AMX_BLOCK))
+        return false;
+    for (int64_t j = span->first, n = 0; j < span->last; j += AMX_BLOCK, ++n) {
+        panel += elements;
+        if (j + AMX_BLOCK < span->last) /* under way while this panel's exponentials are taken */
+            amx_panel_scores(tile, r, panel, dots + (n + 1) % 2 * DOTS, AMX_BLOCK);
+        uint16_t *const weights = amx_weights(tile, r) + j;
+        if (j >= span->whole_first && j < span->whole_last)
+            amx_panel_weights(tile, r, false, block_first + j, dots + n % 2 * DOTS, weights, &rows);
+        else
+            amx_panel_weights(tile, r, true, block_first + j, dots + n % 2 * DOTS, weights, &rows);
+    }
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
+    if (vec_any(vec_bits_max(rows.highest, limit) != limit))
+        return false;
+    for (int n = 0; n < AMX_BLOCK; ++n)
+        tile->states[r + n].sum += vec_sum(rows.sums[n]);
     return true;
 }
 
@@ -146,37 +185,27 @@ static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int
         vec_store_bf16(weights + n, vec_load(dots + n));
 }
 
-/* Weights of AMX_BLOCK rows from `r` for the block [block_first, block_last). */
-static inline struct flash_span amx_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                                  int64_t block_last) {
-    struct flash_span span = flash_group_span(tile, r, AMX_BLOCK, AMX_BLOCK, block_first, block_last);
-    if (span.first >= span.last)
-        return span;
-    if (!span.cut && flash_group_fusible(tile, r, AMX_BLOCK) &&
-        amx_fused_weights(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, block_first / AMX_BLOCK),
-                          (block_last - block_first) / AMX_BLOCK))
-        return span;
-    span.first -= span.first % AMX_BLOCK;
-    span.last = flash_round_up(span.last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
-    const int64_t stride = amx_score_stride(tile->call->plan.block_keys);
+static inline void amx_careful(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                               const struct flash_span *span) {
+    const int64_t stride = amx_score_stride(tile->call->plan.block_keys), first = span->first;
+    const int64_t last = flash_round_up(span->last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
     float *const dots = tile->scores;
-    for (int64_t j = span.first; j < span.last; j += AMX_BLOCK)
+    for (int64_t j = first; j < last; j += AMX_BLOCK)
         amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
                          dots + j, stride);
     for (int n = 0; n < AMX_BLOCK; ++n)
-        amx_row_weights(tile, r + n, block_first + span.first, block_first + span.last, dots + n * stride + span.first,
-                        amx_weights(tile, r + n) + span.first);
-    return span;
+        amx_row_weights(tile, r + n, block_first + first, block_first + last, dots + n * stride + first,
+                        amx_weights(tile, r + n) + first);
 }
 
 /* Sums of AMX_BLOCK rows, over values that a weight of zero would not silence: pair by pair, masked ones left out. */
 static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                      struct flash_span span) {
+                                      const struct flash_span *span) {
     const struct attn_problem *const problem = tile->call->problem;
     for (int n = 0; n < AMX_BLOCK; ++n) {
         const uint16_t *const weights = amx_weights(tile, r + n);
         float *const sums = tile->sums + (r + n) * tile->call->plan.out_stride;
-        for (int64_t j = span.first; j < span.last; ++j) {
+        for (int64_t j = span->first; j < span->last; ++j) {
             if (weights[j] == 0x8000) /* EDGE_MASKED */
                 continue;
             const void *const value =
@@ -188,24 +217,26 @@ static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, 
 }
 
 static inline void amx_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                    struct flash_span span) {
+                                    const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
-    if (span.cut && !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
+    if (flash_span_cut(span) &&
+        !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
         amx_careful_values(tile, r, block_first, span);
         return;
     }
     const int64_t columns = amx_value_columns(tile->call->problem->value_dim);
     const uint16_t *const values =
-        amx_value_panel(tile->call, tile->b, tile->key_head, (block_first + span.first) / AMX_BLOCK);
+        amx_value_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / AMX_BLOCK);
     for (int64_t column = 0; column < columns; column += 2) {
         float *const sums = tile->sums + r * plan->out_stride + column * 16;
         amx_block_load(sums, plan->out_stride);
-        amx_block((span.last - span.first) / AMX_BLOCK, amx_weights(tile, r) + span.first,
+        amx_block((flash_round_up(span->last, AMX_BLOCK) - span->first) / AMX_BLOCK, amx_weights(tile, r) + span->first,
                   amx_weight_stride(plan->block_keys), values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
         amx_block_store(sums, plan->out_stride);
     }
 }
 
-static const struct flash_engine amx_engine = {AMX_BLOCK, amx_tile_begin, amx_group_weights, amx_group_values};
+static const struct flash_engine amx_engine = {AMX_BLOCK, AMX_BLOCK,   amx_tile_begin,
+                                               amx_fused, amx_careful, amx_group_values};
 
 #endif

@@ -39,6 +39,7 @@ struct backward_buffers {
 struct backward {
     const struct attn_problem *problem;
     const struct attn_operands *operands;
+    const struct attn_profile *profile;
     int64_t rows, tile_rows, tiles; /* query rows per KV head */
     int64_t block_keys, blocks;
     int64_t key_stride, value_stride, weight_stride;

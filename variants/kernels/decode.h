@@ -6,12 +6,12 @@
 #define KERNELS_DECODE_H
 
 #include "contract/execution.h"
+#include "kernels/decode_step.h"
 #include "kernels/edge.h"
 
 #include <omp.h>
 
 #define DECODE_MAX_ROWS 32 /* rows per KV head up to which streaming beats packing */
-#define DECODE_BLOCK    64 /* keys between two looks at the running maximum */
 #define DECODE_GROUP    4  /* rows that share one pass over a block in cache */
 
 /* Sizes of one call. */
@@ -44,100 +44,6 @@ static inline struct decode_plan decode_plan_of(const struct attn_problem *probl
     return plan;
 }
 
-/* VEC_LANES elements of a key or value, as floats. */
-VEC_INLINE vec decode_load(const void *from, enum attn_type type, int64_t index) {
-    if (type == ATTN_F32)
-        return vec_load((const float *)from + index);
-    const uint16_t *const halves = (const uint16_t *)from + index;
-#if defined(__AVX512F__)
-    const __m256i raw = _mm256_loadu_si256((const __m256i *)(const void *)halves);
-    return type == ATTN_BF16 ? (vec)_mm512_slli_epi32(_mm512_cvtepu16_epi32(raw), 16) : (vec)_mm512_cvtph_ps(raw);
-#elif defined(__AVX2__)
-    const __m128i raw = _mm_loadu_si128((const __m128i *)(const void *)halves);
-    return type == ATTN_BF16 ? (vec)_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16) : (vec)_mm256_cvtph_ps(raw);
-#else
-    vec value;
-    for (int lane = 0; lane < VEC_LANES; ++lane)
-        value[lane] = attn_load(halves, type, lane);
-    return value;
-#endif
-}
-
-/* The last, incomplete register of a row. */
-VEC_INLINE vec decode_load_part(const void *from, enum attn_type type, int64_t index, int64_t count) {
-    if (type == ATTN_F32)
-        return vec_load_part((const float *)from + index, count);
-    vec value = vec_all(0.0f);
-    for (int64_t lane = 0; lane < count; ++lane)
-        value[lane] = attn_load(from, type, index + lane);
-    return value;
-}
-
-/* scores[r * DECODE_BLOCK + n] = queries[r] . key n, for `rows` (1..DECODE_GROUP, constant at each call) rows. */
-VEC_INLINE void decode_dots(int rows, int64_t keys, int64_t head_dim, const float *queries, int64_t query_stride,
-                            const char *key, int64_t key_stride_bytes, enum attn_type type, float *scores) {
-    const int64_t whole = head_dim - head_dim % VEC_LANES;
-    for (int64_t n = 0; n < keys; ++n, key += key_stride_bytes) {
-        vec acc[DECODE_GROUP];
-        VEC_UNROLL(4) for (int r = 0; r < rows; ++r) acc[r] = vec_all(0.0f);
-        for (int64_t c = 0; c < whole; c += VEC_LANES) {
-            const vec features = decode_load(key, type, c);
-            VEC_UNROLL(4) for (int r = 0; r < rows; ++r) acc[r] += vec_load(queries + r * query_stride + c) * features;
-        }
-        if (whole < head_dim) {
-            const vec features = decode_load_part(key, type, whole, head_dim - whole);
-            VEC_UNROLL(4)
-            for (int r = 0; r < rows; ++r)
-                acc[r] += vec_load(queries + r * query_stride + whole) * features; /* padded with zeros */
-        }
-        VEC_UNROLL(4) for (int r = 0; r < rows; ++r) scores[r * DECODE_BLOCK + n] = vec_sum(acc[r]);
-    }
-}
-
-/* sums[r] += weights[r] . values, four values at a time, each read once for all `rows` rows. */
-VEC_INLINE void decode_values(int rows, int64_t keys, int64_t value_dim, const float *weights, const char *value,
-                              int64_t value_stride_bytes, enum attn_type type, float *sums, int64_t sums_stride) {
-    for (int64_t n = 0; n < keys; n += 4, value += 4 * value_stride_bytes) {
-        const int64_t left = keys - n < 4 ? keys - n : 4;
-        for (int64_t c = 0; c < value_dim; c += VEC_LANES) {
-            const bool part = c + VEC_LANES > value_dim;
-            vec features[4];
-            VEC_UNROLL(4) for (int64_t m = 0; m < 4; ++m) {
-                const char *const from = value + (m < left ? m : 0) * value_stride_bytes; /* weight 0 beyond the end */
-                features[m] = part ? decode_load_part(from, type, c, value_dim - c) : decode_load(from, type, c);
-            }
-            VEC_UNROLL(4) for (int r = 0; r < rows; ++r) {
-                const float *const weight = weights + r * DECODE_BLOCK + n;
-                const vec sum = vec_load(sums + r * sums_stride + c);
-                vec_store(sums + r * sums_stride + c,
-                          sum + ((vec_all(weight[0]) * features[0] + vec_all(weight[1]) * features[1]) +
-                                 (vec_all(weight[2]) * features[2] + vec_all(weight[3]) * features[3])));
-            }
-        }
-    }
-}
-
-/* The two steps for a constant number of rows, so that accumulators are registers. */
-#define DECODE_DISPATCH(rows, call)                                                                                    \
-    switch (rows) {                                                                                                    \
-    case 1: {                                                                                                          \
-        enum { ROWS = 1 };                                                                                             \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    case 2: {                                                                                                          \
-        enum { ROWS = 2 };                                                                                             \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    case 3: {                                                                                                          \
-        enum { ROWS = 3 };                                                                                             \
-        call;                                                                                                          \
-    } break;                                                                                                           \
-    default: {                                                                                                         \
-        enum { ROWS = 4 };                                                                                             \
-        call;                                                                                                          \
-    }                                                                                                                  \
-    }
-
 /* One KV head's part of a call, as the kernels see it. */
 struct decode_head {
     const struct attn_problem *problem;
@@ -163,8 +69,7 @@ static inline void decode_block(const struct decode_head *head, const struct att
     const int64_t stride = head->plan->partial_floats;
     const char *const key = attn_tensor_row(k, head->b, head->key_head, first);
     const char *const value = attn_tensor_row(v, head->b, head->key_head, first);
-    DECODE_DISPATCH(rows, decode_dots(ROWS, keys, problem->head_dim, queries, query_stride, key, k->stride[2] * element,
-                                      k->type, weights))
+    decode_dots(rows, keys, problem->head_dim, queries, query_stride, key, k->stride[2] * element, k->type, weights);
     bool cut = false;
     for (int r = 0; r < rows; ++r) {
         const struct attn_row *const row = &live[r];
@@ -183,8 +88,7 @@ static inline void decode_block(const struct decode_head *head, const struct att
             scores[n] = 0.0f;
     }
     if (!cut) {
-        DECODE_DISPATCH(rows, decode_values(ROWS, keys, problem->value_dim, weights, value, v->stride[2] * element,
-                                            v->type, partial, stride))
+        decode_values(rows, keys, problem->value_dim, weights, value, v->stride[2] * element, v->type, partial, stride);
         return;
     }
     for (int r = 0; r < rows; ++r) /* a masked value may be NaN: one row at a time, live pairs only */

@@ -28,10 +28,10 @@ VEC_INLINE vec edge_tanh(vec x) {
     const vec_bits sign = (vec_bits)x & ~(vec_bits)vec_all(attn_f32_of_bits(0x7FFFFFFF));
     const vec magnitude = (vec)((vec_bits)x & (vec_bits)vec_all(attn_f32_of_bits(0x7FFFFFFF)));
     const vec_bits beyond = magnitude > vec_all(20.0f);
-    const vec bounded = (vec)(((vec_bits)vec_all(20.0f) & beyond) | ((vec_bits)magnitude & ~beyond));
+    const vec bounded = vec_select(beyond, vec_all(20.0f), magnitude);
     const vec far = vec_all(1.0f) - vec_all(2.0f) / (vec_exp2(bounded * vec_all(2 * EDGE_LOG2E)) + vec_all(1.0f));
     const vec_bits small = magnitude < vec_all(0.625f);
-    return (vec)(((vec_bits)near & small) | (((vec_bits)far | sign) & ~small));
+    return vec_select(small, near, (vec)((vec_bits)far | sign));
 }
 
 /* Turns scale * dot of keys [first, last) into base-2 scores: softcap, bias, ALiBi, boolean mask. `scores` points
@@ -105,8 +105,7 @@ static inline float edge_weights(struct edge_state *state, float threshold, int6
     for (int64_t n = 0; n < count; n += VEC_LANES) {
         const vec score = vec_load(scores + n);
         const vec weight = vec_exp2(score - vec_all(reference));
-        const vec_bits masked = score == vec_all(-INFINITY);
-        const vec marked = (vec)(((vec_bits)weight & ~masked) | ((vec_bits)vec_all(EDGE_MASKED) & masked));
+        const vec marked = vec_select(score == vec_all(-INFINITY), vec_all(EDGE_MASKED), weight);
         if (n < whole)
             sums += marked;
         else

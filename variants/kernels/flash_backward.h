@@ -14,110 +14,7 @@
 #include <omp.h>
 #include <sched.h>
 
-#include "kernels/backward_plan.h"
-
-/* One unit: a block of keys of one KV head. */
-struct backward_unit {
-    const struct backward *call;
-    struct backward_buffers own;
-    int64_t head, b, key_head;  /* head: b * key_heads + key_head */
-    int64_t block, first, last; /* keys [first, last) */
-    bool finite;                /* keys and values hold no NaN and no infinity */
-};
-
-/* The keys, relative to the block's first, that some of PANEL_ROWS rows may read; empty: first == last. */
-struct backward_span {
-    int64_t first, last;
-};
-
-/* A tile of queries that meets the unit. */
-struct backward_visit {
-    const struct backward_row *rows; /* of the tile's first row */
-    int64_t first_row, count;        /* rows of the KV head */
-    bool cut;                        /* some pair is masked, or might be */
-    struct backward_span spans[BACKWARD_MAX_TILE_ROWS / PANEL_ROWS];
-};
-
-static inline int64_t backward_clamp(int64_t value, int64_t low, int64_t high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-static inline struct backward_span backward_row_span(const struct backward_unit *unit, const struct backward_row *row) {
-    const int64_t begin = backward_clamp(row->key_begin, unit->first, unit->last);
-    const int64_t end = backward_clamp(row->key_end, begin, unit->last);
-    return (struct backward_span){begin - unit->first, end - unit->first};
-}
-
-static inline void backward_begin_unit(struct backward_unit *unit) {
-    const struct backward *const call = unit->call;
-    const struct attn_tensor *const k = &call->operands->k, *const v = &call->operands->v;
-    const int64_t head_dim = call->problem->head_dim, value_dim = call->problem->value_dim;
-    unit->finite = true;
-    for (int64_t j = unit->first, n = 0; j < unit->last; j += PANEL_KEYS, ++n) {
-        panel_pack(k, unit->b, unit->key_head, j, unit->own.key_panels + n * head_dim * PANEL_KEYS);
-        panel_pack(v, unit->b, unit->key_head, j, unit->own.value_panels + n * value_dim * PANEL_KEYS);
-        unit->finite &= edge_all_finite(unit->own.value_panels + n * value_dim * PANEL_KEYS, value_dim * PANEL_KEYS) &&
-                        edge_all_finite(unit->own.key_panels + n * head_dim * PANEL_KEYS, head_dim * PANEL_KEYS);
-    }
-    for (int64_t j = unit->first; j < unit->last; ++j)
-        grad_copy_row(unit->own.keys + (j - unit->first) * call->key_stride,
-                      attn_tensor_row(k, unit->b, unit->key_head, j), k->type, head_dim, 1.0f);
-    memset(unit->own.dk, 0,
-           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->key_stride) * sizeof(float));
-    memset(unit->own.dv, 0,
-           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->value_stride) *
-               sizeof(float));
-}
-
-static inline void backward_end_unit(const struct backward_unit *unit) {
-    const struct backward *const call = unit->call;
-    const struct attn_tensor *const dk = &call->operands->dk, *const dv = &call->operands->dv;
-    for (int64_t j = unit->first; j < unit->last; ++j) {
-        const float *const dk_row = unit->own.dk + (j - unit->first) * call->key_stride;
-        const float *const dv_row = unit->own.dv + (j - unit->first) * call->value_stride;
-        void *const dk_out = attn_tensor_row(dk, unit->b, unit->key_head, j);
-        void *const dv_out = attn_tensor_row(dv, unit->b, unit->key_head, j);
-        for (int64_t c = 0; c < call->problem->head_dim; ++c)
-            attn_store(dk_out, dk->type, c, dk_row[c]);
-        for (int64_t c = 0; c < call->problem->value_dim; ++c)
-            attn_store(dv_out, dv->type, c, dv_row[c]);
-    }
-}
-
-/* Reads the rows of tile t, and finds out which keys of the unit they need. */
-static inline void backward_begin_visit(const struct backward_unit *unit, int64_t t, struct backward_visit *visit) {
-    const struct backward *const call = unit->call;
-    const struct attn_problem *const problem = call->problem;
-    const struct attn_operands *const operands = call->operands;
-    const int64_t left = call->rows - t * call->tile_rows;
-    visit->first_row = t * call->tile_rows;
-    visit->count = left < call->tile_rows ? left : call->tile_rows;
-    visit->rows = &call->row_facts[unit->head * call->rows + visit->first_row];
-    visit->cut = problem->mask.bias || problem->mask.allowed;
-    for (int64_t r = 0; r < visit->count; ++r) {
-        const struct backward_place at = backward_locate(call, unit->key_head, visit->first_row + r);
-        grad_copy_row(unit->own.queries + r * call->key_stride, attn_tensor_row(&operands->q, unit->b, at.h, at.i),
-                      problem->type, problem->head_dim, problem->scale);
-        grad_copy_row(unit->own.douts + r * call->value_stride, attn_tensor_row(&operands->dout, unit->b, at.h, at.i),
-                      problem->type, problem->value_dim, 1.0f);
-        unit->own.lse[r] = visit->rows[r].lse;
-        unit->own.d[r] = visit->rows[r].d;
-    }
-    for (int64_t g = 0; g < visit->count; g += PANEL_ROWS) {
-        struct backward_span *const whole = &visit->spans[g / PANEL_ROWS];
-        *whole = (struct backward_span){unit->last - unit->first, 0};
-        for (int64_t r = g; r < g + PANEL_ROWS && r < visit->count; ++r) {
-            const struct backward_span span = backward_row_span(unit, &visit->rows[r]);
-            visit->cut |= span.first > 0 || span.last < unit->last - unit->first;
-            if (span.first < span.last) {
-                whole->first = span.first < whole->first ? span.first : whole->first;
-                whole->last = span.last > whole->last ? span.last : whole->last;
-            }
-        }
-        if (whole->first >= whole->last)
-            *whole = (struct backward_span){0, 0};
-    }
-}
+#include "kernels/backward_unit.h"
 
 /* Scores and dP of one row, at keys [first, last), become P and dS where softcap, bias, ALiBi or a boolean mask take
  * part. Runs on to a whole register. */
@@ -262,6 +159,7 @@ static inline void backward_end_visit(const struct backward_unit *unit, const st
     for (int64_t patience = 0; __atomic_load_n(turn, __ATOMIC_ACQUIRE) != unit->block; ++patience)
         if (patience > 256) /* the other thread may need this core */
             sched_yield();
+    const int64_t begun_ns = attn_profile_now(call->profile);
     for (int64_t r = 0; r < visit->count; ++r) {
         if (visit->spans[r / PANEL_ROWS].first >= visit->spans[r / PANEL_ROWS].last)
             continue;
@@ -272,25 +170,35 @@ static inline void backward_end_visit(const struct backward_unit *unit, const st
             sums[c] += dq[c];
     }
     __atomic_store_n(turn, unit->block + 1, __ATOMIC_RELEASE);
+    attn_profile_spent(call->profile, omp_get_thread_num(), ATTN_MERGING, begun_ns);
 }
 
 static inline void backward_run_unit(struct backward_unit *unit) {
     const struct backward *const call = unit->call;
+    const struct attn_profile *const profile = call->profile;
+    const int thread = omp_get_thread_num();
     struct backward_visit visit;
+    int64_t now_ns = attn_profile_now(profile);
     backward_begin_unit(unit);
+    now_ns = attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
     for (int64_t t = 0; t < call->tiles; ++t) {
         struct backward_tile *const tile = &call->tile_facts[unit->head * call->tiles + t];
         if (unit->block < tile->first_block || unit->block >= tile->last_block)
             continue;
         backward_begin_visit(unit, t, &visit);
+        now_ns = attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
         backward_weights(unit, &visit);
+        now_ns = attn_profile_spent(profile, thread, ATTN_SCORES, now_ns);
         if (!visit.cut || (unit->finite && tile->finite))
             backward_products(unit, &visit);
         else
             backward_careful_products(unit, &visit);
+        attn_profile_spent(profile, thread, ATTN_VALUES, now_ns);
         backward_end_visit(unit, &visit, &tile->turn);
+        now_ns = attn_profile_now(profile);
     }
     backward_end_unit(unit);
+    attn_profile_spent(profile, thread, ATTN_MERGING, now_ns);
 }
 
 /* Unit n: as many heads side by side as there are threads, so that neighbours rarely wait for each other, and blocks
@@ -315,9 +223,8 @@ static inline void backward_store_dq(const struct backward *call, int64_t head, 
     const int64_t b = head / problem->key_heads;
     const struct backward_place at = backward_locate(call, head % problem->key_heads, n);
     const float *const sums = backward_dq_row(call, b, at);
-    void *const out = attn_tensor_row(&call->operands->dq, b, at.h, at.i);
-    for (int64_t c = 0; c < problem->head_dim; ++c)
-        attn_store(out, call->operands->dq.type, c, sums[c]);
+    convert_row_to(attn_tensor_row(&call->operands->dq, b, at.h, at.i), sums, call->operands->dq.type,
+                   problem->head_dim, 1.0f);
 }
 
 /* Answers the problem with a call that was laid out on its workspace. */

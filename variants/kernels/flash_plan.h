@@ -156,7 +156,9 @@ static inline void flash_prepare_block(const struct flash_call *call, int64_t b,
         int64_t stride;
         const float *const value = flash_values_from(call, b, key_head, j, &stride);
         if (call->plan.widen)
-            attn_tensor_row_f32(&call->operands->v, b, key_head, j, flash_widened_value(call, b, key_head, j));
+            convert_row_from(flash_widened_value(call, b, key_head, j),
+                             attn_tensor_row(&call->operands->v, b, key_head, j), problem->type, problem->value_dim,
+                             1.0f);
         finite &= edge_all_finite(value, problem->value_dim);
     }
     *flash_finite_flag(call, b, key_head, block) = finite;

@@ -56,33 +56,48 @@ static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first
     for (int64_t r = 0; r < count; ++r) {
         const void *const query = flash_row_begin(tile, first_row, r);
         const float scale = tile->rows[r].plain ? tile->rows[r].scale * EDGE_LOG2E : tile->rows[r].scale;
-        for (int64_t c = 0; c < head_dim; ++c)
-            tile->queries[r * head_dim + c] = scale * attn_load(query, type, c);
+        convert_row_from(tile->queries + r * head_dim, query, type, head_dim, scale);
     }
 }
 
-/* The keys of a block that a group of rows needs, relative to the block's first key. */
+/* What a group of rows sees of a block of keys, relative to the block's first key: [first, last) holds every live pair,
+ * [whole_first, whole_last), made of whole panels inside it, only live ones. Plain: scores need no finishing. */
 struct flash_span {
-    int64_t first, last;
-    bool cut; /* some pair in it is masked, or might be */
+    int64_t first, last, whole_first, whole_last;
+    bool plain;
 };
 
-/* What `count` rows from `r` need of the block [block_first, block_last), made of panels of `panel_keys`. */
+/* What `count` rows from `r` see of the block [block_first, block_last), made of panels of `panel_keys`. */
 static inline struct flash_span flash_group_span(const struct flash_tile *tile, int64_t r, int count,
                                                  int64_t panel_keys, int64_t block_first, int64_t block_last) {
     const struct attn_row *const rows = tile->rows + r;
-    int64_t first = block_last, last = block_first;
-    bool whole = (block_last - block_first) % panel_keys == 0;
+    int64_t first = block_last, last = block_first, whole_first = block_first, whole_last = block_last;
+    bool plain = true;
     for (int n = 0; n < count; ++n) {
         if (rows[n].key_begin < rows[n].key_end) {
             first = rows[n].key_begin < first ? rows[n].key_begin : first;
             last = rows[n].key_end > last ? rows[n].key_end : last;
         }
-        whole &= rows[n].plain && rows[n].key_begin <= block_first && rows[n].key_end >= block_last;
+        whole_first = rows[n].key_begin > whole_first ? rows[n].key_begin : whole_first;
+        whole_last = rows[n].key_end < whole_last ? rows[n].key_end : whole_last;
+        plain &= rows[n].plain;
     }
-    first = flash_clamp(first, block_first, block_last);
-    last = flash_clamp(last, block_first, block_last);
-    return (struct flash_span){first - block_first, last - block_first, !whole};
+    struct flash_span span = {
+        .first = flash_clamp(first, block_first, block_last) - block_first,
+        .last = flash_clamp(last, block_first, block_last) - block_first,
+        .whole_first = flash_round_up(whole_first - block_first, panel_keys),
+        .whole_last = whole_last > block_first ? (whole_last - block_first) / panel_keys * panel_keys : 0,
+        .plain = plain,
+    };
+    span.first -= span.first % panel_keys; /* keeps vector loops over one row's scores inside that row */
+    if (span.whole_first >= span.whole_last)
+        span.whole_first = span.whole_last = span.last;
+    return span;
+}
+
+/* Whether some pair of the span is masked, or might be. */
+static inline bool flash_span_cut(const struct flash_span *span) {
+    return !span->plain || span->whole_first > span->first || span->whole_last < span->last;
 }
 
 /* Whether vec_exp2_from reaches the references of all `count` rows from `r`. */
@@ -91,6 +106,14 @@ static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r,
     for (int n = 0; n < count; ++n)
         fusible &= fabsf(tile->states[r + n].reference) < EDGE_INTEGER_LIMIT;
     return fusible;
+}
+
+/* Gives row `r` a first reference, from scores of a few of its keys; false when it has none and `top` is of no key. */
+static inline bool flash_row_settle(const struct flash_tile *tile, int64_t r, float top) {
+    struct edge_state *const state = &tile->states[r];
+    if (state->reference == -INFINITY)
+        state->reference = edge_reference(top);
+    return state->reference > -INFINITY;
 }
 
 /* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key; what the
@@ -113,46 +136,79 @@ static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, i
             tile->sums[r * plan->out_stride + c] *= factor;
 }
 
-/* Weights of PANEL_ROWS rows from `r` for the block [block_first, block_last). */
-static inline struct flash_span flash_group_weights(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                                    int64_t block_last) {
+/* How a tile's rows are worked on: `group_rows` at a time, keys in panels of `panel_keys`. Constant at each call. */
+struct flash_engine {
+    int group_rows, panel_keys;
+    /* Loads the queries of `count` rows of a tile. */
+    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
+    /* Weights of a group of rows for what it sees of a block, straight from the dots. False, with weights worthless and
+     * sums as they were: scores need finishing, or some lie too far above their row's reference. */
+    bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
+    /* The same for any scores, row by row. */
+    void (*careful)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
+    /* Adds weights times values of a span to the sums of a group of rows. */
+    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
+};
+
+static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                               const struct flash_span *span) {
+    const struct flash_plan *const plan = &tile->call->plan;
+    const float *const panel = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
+    float *const weights = tile->weights + r * plan->block_keys, tops[PANEL_ROWS];
+    struct panel_rows rows = {.head_dim = tile->call->problem->head_dim, .threshold = plan->threshold};
+    rows.queries = tile->queries + r * rows.head_dim;
+    bool settled = span->plain;
+    for (int n = 0; n < PANEL_ROWS; ++n) {
+        rows.begin[n] = (int32_t)flash_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
+        rows.end[n] = (int32_t)flash_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
+        settled &= tile->states[r + n].reference > -INFINITY;
+    }
+    if (span->plain && !settled) {
+        const bool whole = span->whole_first < span->whole_last;
+        settled = true;
+        panel_tops(&rows, panel, whole ? span->whole_first : span->first, tops);
+        for (int n = 0; n < PANEL_ROWS; ++n)
+            settled &= flash_row_settle(tile, r + n, tops[n]);
+    }
+    if (!settled || !flash_group_fusible(tile, r, PANEL_ROWS))
+        return false;
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        rows.reference[n] = tile->states[r + n].reference;
+    if (!panel_edge_weights(&rows, panel, span->first, span->whole_first, weights, plan->block_keys) ||
+        !panel_weights(&rows, panel + span->whole_first * rows.head_dim,
+                       (span->whole_last - span->whole_first) / PANEL_KEYS, weights + span->whole_first,
+                       plan->block_keys) ||
+        !panel_edge_weights(&rows, panel, span->whole_last, span->last, weights, plan->block_keys))
+        return false;
+    for (int n = 0; n < PANEL_ROWS; ++n)
+        tile->states[r + n].sum += rows.sums[n];
+    return true;
+}
+
+static inline void flash_careful(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                 const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
     const int64_t head_dim = tile->call->problem->head_dim;
-    struct flash_span span = flash_group_span(tile, r, PANEL_ROWS, PANEL_KEYS, block_first, block_last);
-    if (span.first >= span.last)
-        return span;
-    float *const weights = tile->weights + r * plan->block_keys;
-    const float *const queries = tile->queries + r * head_dim;
-    const float *const panels = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
-    float reference[PANEL_ROWS], sums[PANEL_ROWS] = {0};
+    float *const weights = tile->weights + r * plan->block_keys + span->first;
+    panel_scores(head_dim, tile->queries + r * head_dim, head_dim,
+                 flash_packed_panel(tile->call, tile->b, tile->key_head, (block_first + span->first) / PANEL_KEYS),
+                 (span->last - span->first + PANEL_KEYS - 1) / PANEL_KEYS, weights, plan->block_keys);
     for (int n = 0; n < PANEL_ROWS; ++n)
-        reference[n] = tile->states[r + n].reference;
-    if (!span.cut && flash_group_fusible(tile, r, PANEL_ROWS) &&
-        panel_weights(head_dim, queries, head_dim, panels, span.last / PANEL_KEYS, reference, plan->threshold, weights,
-                      plan->block_keys, sums)) {
-        for (int n = 0; n < PANEL_ROWS; ++n)
-            tile->states[r + n].sum += sums[n];
-        return span;
-    }
-    span.first -= span.first % PANEL_KEYS; /* keeps vector loops over one row's scores inside that row */
-    panel_scores(head_dim, queries, head_dim, panels + span.first * head_dim,
-                 (span.last - span.first + PANEL_KEYS - 1) / PANEL_KEYS, weights + span.first, plan->block_keys);
-    for (int n = 0; n < PANEL_ROWS; ++n)
-        flash_row_weights(tile, r + n, block_first + span.first, block_first + span.last,
-                          weights + n * plan->block_keys + span.first);
-    return span;
+        flash_row_weights(tile, r + n, block_first + span->first, block_first + span->last,
+                          weights + n * plan->block_keys);
 }
 
 static inline void flash_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                                      struct flash_span span) {
+                                      const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
     int64_t stride;
     const float *const values =
-        flash_values_from(tile->call, tile->b, tile->key_head, block_first + span.first, &stride);
-    const float *const weights = tile->weights + r * plan->block_keys + span.first;
+        flash_values_from(tile->call, tile->b, tile->key_head, block_first + span->first, &stride);
+    const float *const weights = tile->weights + r * plan->block_keys + span->first;
     float *const sums = tile->sums + r * plan->out_stride;
-    const int64_t keys = span.last - span.first, value_dim = tile->call->problem->value_dim;
-    if (!span.cut || *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
+    const int64_t keys = span->last - span->first, value_dim = tile->call->problem->value_dim;
+    if (!flash_span_cut(span) ||
+        *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
         panel_values(keys, value_dim, weights, plan->block_keys, values, stride, sums, plan->out_stride);
     else
         for (int n = 0; n < PANEL_ROWS; ++n)
@@ -169,23 +225,15 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
         const float *const sums = tile->sums + r * tile->call->plan.out_stride;
         const float factor = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
         void *const out = attn_tensor_row(&operands->out, tile->b, h, i);
-        for (int64_t c = 0; c < problem->value_dim; ++c)
-            attn_store(out, operands->out.type, c, factor * sums[c]);
+        convert_row_to(out, sums, operands->out.type, problem->value_dim, factor);
         if (operands->lse.data)
             *(float *)attn_tensor_row(&operands->lse, tile->b, h, i) =
                 state.sum == 0.0f ? -INFINITY : (state.reference + log2f(state.sum)) * EDGE_LN2;
     }
 }
 
-/* How a tile's rows are worked on: `group_rows` at a time, with these steps. Constant at each call. */
-struct flash_engine {
-    int group_rows;
-    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
-    struct flash_span (*weights)(const struct flash_tile *tile, int64_t r, int64_t block_first, int64_t block_last);
-    void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, struct flash_span span);
-};
-
-static const struct flash_engine flash_panels = {PANEL_ROWS, flash_tile_begin, flash_group_weights, flash_group_values};
+static const struct flash_engine flash_panels = {PANEL_ROWS,  PANEL_KEYS,    flash_tile_begin,
+                                                 flash_fused, flash_careful, flash_group_values};
 
 /* Answers one tile: key block by key block, first the weights of all its row groups while the packed keys are in
  * cache, then their sums while the values are. */
@@ -210,12 +258,15 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
         struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
-        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
-            spans[n] = engine->weights(&tile, r, j, block_last);
+        for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n) {
+            spans[n] = flash_group_span(&tile, r, engine->group_rows, engine->panel_keys, j, block_last);
+            if (spans[n].first < spans[n].last && !engine->fused(&tile, r, j, &spans[n]))
+                engine->careful(&tile, r, j, &spans[n]);
+        }
         now_ns = attn_profile_spent(profile, thread, ATTN_SCORES, now_ns);
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n)
             if (spans[n].first < spans[n].last)
-                engine->values(&tile, r, j, spans[n]);
+                engine->values(&tile, r, j, &spans[n]);
         now_ns = attn_profile_spent(profile, thread, ATTN_VALUES, now_ns);
     }
     flash_tile_end(&tile, task->first_row, count);

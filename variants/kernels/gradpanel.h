@@ -4,7 +4,7 @@
 #ifndef KERNELS_GRADPANEL_H
 #define KERNELS_GRADPANEL_H
 
-#include "kernels/decode.h"
+#include "kernels/convert.h"
 #include "kernels/edge.h"
 #include "kernels/keypanel.h"
 
@@ -119,23 +119,9 @@ static __attribute__((noinline)) void grad_sum_columns(int64_t steps, int64_t wi
 
 /* `count` (not 0) features of any type as floats times `factor`; zeros up to a whole register. */
 static inline void grad_copy_row(float *to, const void *from, enum attn_type type, int64_t count, float factor) {
-    const vec factors = vec_all(factor);
-    int64_t c = 0;
-    switch (type) { /* outside of the loops, so that each has a type of its own */
-    case ATTN_F32:
-        for (; c + VEC_LANES <= count; c += VEC_LANES)
-            vec_store(to + c, factors * decode_load(from, ATTN_F32, c));
-        break;
-    case ATTN_BF16:
-        for (; c + VEC_LANES <= count; c += VEC_LANES)
-            vec_store(to + c, factors * decode_load(from, ATTN_BF16, c));
-        break;
-    default:
-        for (; c + VEC_LANES <= count; c += VEC_LANES)
-            vec_store(to + c, factors * decode_load(from, ATTN_F16, c));
-    }
-    if (c < count)
-        vec_store(to + c, factors * decode_load_part(from, type, c, count - c));
+    convert_row_from(to, from, type, count, factor);
+    for (int64_t c = count; c % VEC_LANES; ++c)
+        to[c] = 0.0f;
 }
 
 #endif

@@ -109,6 +109,23 @@ VEC_INLINE void vec_store_bf16(uint16_t *to, vec value) {
     memcpy(to, &halves, 2 * VEC_LANES);
 }
 
+/* Lane by lane `a` where `truth`, a comparison's result, is true, else `b`. */
+VEC_INLINE vec vec_select(vec_bits truth, vec a, vec b) {
+    return (vec)(((vec_bits)a & truth) | ((vec_bits)b & ~truth));
+}
+
+/* first, first + 1, ... */
+VEC_INLINE vec_bits vec_count_from(int32_t first) {
+#if VEC_LANES == 16
+    const vec_bits lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif VEC_LANES == 8
+    const vec_bits lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    const vec_bits lanes = {0, 1, 2, 3};
+#endif
+    return lanes + first;
+}
+
 /* The larger of both; `b` where either is NaN. */
 VEC_INLINE vec vec_max(vec a, vec b) {
 #if defined(__AVX512F__)
@@ -135,21 +152,56 @@ VEC_INLINE bool vec_any(vec_bits truth) {
 #endif
 }
 
-VEC_INLINE float vec_sum(vec value) {
-    float lanes[VEC_LANES];
-    memcpy(lanes, &value, sizeof value);
-    for (int width = VEC_LANES / 2; width > 0; width /= 2) /* a fixed tree: the same bits on every call */
-        for (int lane = 0; lane < width; ++lane)
-            lanes[lane] += lanes[lane + width];
-    return lanes[0];
+typedef float vec_four __attribute__((vector_size(16)));
+
+/* Four partial sums of the lanes, halves added to halves: a fixed tree, the same bits on every call. */
+VEC_INLINE vec_four vec_fold(vec value) {
+#if VEC_LANES == 16
+    typedef float half __attribute__((vector_size(32)));
+    const half sums = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
+                      __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+    return __builtin_shufflevector(sums, sums, 0, 1, 2, 3) + __builtin_shufflevector(sums, sums, 4, 5, 6, 7);
+#elif VEC_LANES == 8
+    return __builtin_shufflevector(value, value, 0, 1, 2, 3) + __builtin_shufflevector(value, value, 4, 5, 6, 7);
+#else
+    return value;
+#endif
 }
 
-/* The largest lane; NaN lanes are passed over unless the last one is NaN. */
+VEC_INLINE float vec_sum(vec value) {
+    const vec_four sums = vec_fold(value);
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+/* The sums of four vectors, each the bits of vec_sum. */
+VEC_INLINE vec_four vec_sums(vec a, vec b, vec c, vec d) {
+    const vec_four fa = vec_fold(a), fb = vec_fold(b), fc = vec_fold(c), fd = vec_fold(d);
+    const vec_four ab = __builtin_shufflevector(fa, fb, 0, 1, 4, 5) + __builtin_shufflevector(fa, fb, 2, 3, 6, 7);
+    const vec_four cd = __builtin_shufflevector(fc, fd, 0, 1, 4, 5) + __builtin_shufflevector(fc, fd, 2, 3, 6, 7);
+    return __builtin_shufflevector(ab, cd, 0, 2, 4, 6) + __builtin_shufflevector(ab, cd, 1, 3, 5, 7);
+}
+
+VEC_INLINE void vec_transpose(const vec_four row[4], vec_four column[4]) {
+    const vec_four low = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5),
+                   high = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7),
+                   low_next = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5),
+                   high_next = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    column[0] = __builtin_shufflevector(low, low_next, 0, 1, 4, 5);
+    column[1] = __builtin_shufflevector(low, low_next, 2, 3, 6, 7);
+    column[2] = __builtin_shufflevector(high, high_next, 0, 1, 4, 5);
+    column[3] = __builtin_shufflevector(high, high_next, 2, 3, 6, 7);
+}
+
+/* The largest lane, if no lane is NaN; else whatever. */
 VEC_INLINE float vec_top(vec value) {
+#if VEC_LANES == 16
+    return _mm512_reduce_max_ps((__m512)value);
+#else
     float top = value[0];
     for (int lane = 1; lane < VEC_LANES; ++lane)
         top = top > value[lane] ? top : value[lane];
     return top;
+#endif
 }
 
 /* Lane by lane the larger bit pattern, as unsigned numbers: a NaN of either sign is larger than any finite number. */

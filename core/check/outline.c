@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "campaign/drawn.h"
+#include "check/outline.h"
 
 #include <stdlib.h>
 
@@ -10,25 +10,25 @@ static const enum check_array drawn_arrays[] = {CHECK_KEY_LENGTHS, CHECK_QUERY_O
                                                 CHECK_QUERY_START};
 #define DRAWN_COUNT (sizeof drawn_arrays / sizeof *drawn_arrays)
 
-enum attn_status campaign_drawn_create(const struct check_form *form, double available_bytes,
-                                       struct campaign_drawn *drawn, struct attn_error *error) {
-    *drawn = (struct campaign_drawn){.instance_bytes = 0};
-    const enum attn_status status = check_instance_estimate(form, &drawn->instance_bytes, error);
+enum attn_status check_outline_create(const struct check_form *form, double available_bytes,
+                                      struct check_outline *outline, struct attn_error *error) {
+    *outline = (struct check_outline){.instance_bytes = 0};
+    const enum attn_status status = check_instance_estimate(form, &outline->instance_bytes, error);
     if (status)
         return status;
-    if (!(drawn->instance_bytes <= available_bytes))
+    if (!(outline->instance_bytes <= available_bytes))
         return attn_fail(error, ATTN_NO_MEMORY,
                          "the operands take %.1f GB of memory, %.1f GB are available; make a size smaller",
-                         drawn->instance_bytes / 1e9, available_bytes / 1e9);
+                         outline->instance_bytes / 1e9, available_bytes / 1e9);
     const struct check_form whole = check_form_complete(form);
     void *data[CHECK_ARRAY_COUNT] = {NULL};
     for (size_t n = 0; n < DRAWN_COUNT; ++n) {
         const double bytes = check_array_bytes(&whole, drawn_arrays[n]);
         if (bytes == 0)
             continue;
-        data[drawn_arrays[n]] = drawn->arrays[n] = malloc((size_t)bytes);
-        if (!drawn->arrays[n]) {
-            campaign_drawn_release(drawn);
+        data[drawn_arrays[n]] = outline->arrays[n] = malloc((size_t)bytes);
+        if (!outline->arrays[n]) {
+            check_outline_release(outline);
             return attn_fail(error, ATTN_NO_MEMORY, "no memory for lengths and offsets");
         }
     }
@@ -38,28 +38,17 @@ enum attn_status campaign_drawn_create(const struct check_form *form, double ava
     for (int array = CHECK_BIAS; array <= CHECK_SINKS; ++array)
         if (check_array_bytes(&whole, (enum check_array)array) > 0)
             data[array] = (void *)(uintptr_t)nothing;
-    drawn->problem = (struct attn_problem){
-        .batch = whole.batch,
-        .query_heads = whole.query_heads,
-        .key_heads = whole.key_heads,
-        .query_len = whole.query_len,
-        .key_len = whole.key_len,
-        .head_dim = whole.head_dim,
-        .value_dim = whole.value_dim,
-        .scale = (float)whole.scale,
-        .type = whole.type,
-        .direction = whole.direction,
-    };
-    check_mask_attach(&whole, data, &drawn->problem.mask);
-    const enum attn_status built = attn_problem_build(&drawn->problem, error);
+    outline->problem = check_form_problem(&whole);
+    check_mask_attach(&whole, data, &outline->problem.mask);
+    const enum attn_status built = attn_problem_build(&outline->problem, error);
     if (built)
-        campaign_drawn_release(drawn);
+        check_outline_release(outline);
     return built;
 }
 
-void campaign_drawn_release(struct campaign_drawn *drawn) {
+void check_outline_release(struct check_outline *outline) {
     for (size_t n = 0; n < DRAWN_COUNT; ++n) {
-        free(drawn->arrays[n]);
-        drawn->arrays[n] = NULL;
+        free(outline->arrays[n]);
+        outline->arrays[n] = NULL;
     }
 }

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the peak probes do what they count and nothing else: their instructions are counted, not timed, by stepping
+ * through them. A loop that was deleted takes fewer than its operations need, one whose sums live in memory more. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "contract/variant.h"
+#include "machine/isa.h"
+
+enum { BLOCK = 4096, NOT_PERMITTED = 77 };
+static char data[2 * BLOCK] __attribute__((aligned(64)));
+
+/* One call: of a probe, or of `read` over `bytes` bytes. */
+struct call {
+    double (*plain)(int64_t rounds, double *sink);
+    double (*read)(const void *data, size_t bytes, int64_t rounds, double *sink);
+    size_t bytes;
+    int64_t rounds;
+};
+
+static double make(const struct call *call) {
+    double sink;
+    return call->read ? call->read(data, call->bytes, call->rounds, &sink) : call->plain(call->rounds, &sink);
+}
+
+/* Instructions of a process that makes the call, those of its beginning and end included. */
+static long instructions_of(const struct call *call) {
+    const pid_t child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(NOT_PERMITTED);
+        raise(SIGSTOP);
+        make(call);
+        _exit(0);
+    }
+    int state;
+    long steps = 0;
+    cr_assert_eq(waitpid(child, &state, 0), child);
+    for (; WIFSTOPPED(state); ++steps) {
+        cr_assert_eq(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        cr_assert_eq(waitpid(child, &state, 0), child);
+    }
+    if (WIFEXITED(state) && WEXITSTATUS(state) == NOT_PERMITTED)
+        cr_skip_test("this system lets no process be traced");
+    cr_assert(WIFEXITED(state) && WEXITSTATUS(state) == 0, "the probe ended with %d", state);
+    return steps;
+}
+
+/* Instructions of each further round: what is done once cancels out. */
+static double per_round(double (*plain)(int64_t, double *)) {
+    enum { ROUNDS = 50 };
+    const struct call once = {.plain = plain, .rounds = ROUNDS}, twice = {.plain = plain, .rounds = 2 * ROUNDS};
+    return (double)(instructions_of(&twice) - instructions_of(&once)) / ROUNDS;
+}
+
+static const struct attn_probes *probes_here(int level) {
+    return machine_isa_objection(attn_registry.levels[level]) ? NULL : attn_registry.probes[level];
+}
+
+/* f32 numbers in a register: the limit is two units, each a multiplication and an addition a cycle. */
+static int lanes_of(const struct attn_probes *probes) {
+    return probes->fma_per_cycle_limit / 4;
+}
+
+static bool fused(const char *level) {
+#if defined(__x86_64__)
+    return strcmp(level, "baseline") != 0;
+#else
+    return level != NULL;
+#endif
+}
+
+static const double loop = 5; /* counting, comparing, jumping, with room for a compiler's taste */
+
+Test(probes, sums_of_multiply_adds_stay_in_registers) {
+    for (int level = 0; level < attn_registry.level_count; ++level) {
+        const struct attn_probes *const probes = probes_here(level);
+        if (!probes)
+            continue;
+        const double operations = make(&(struct call){.plain = probes->fma_f32, .rounds = 1});
+        const double needed = operations / lanes_of(probes) / (fused(attn_registry.levels[level]) ? 2 : 1);
+        const double taken = per_round(probes->fma_f32);
+        cr_expect(taken >= needed && taken <= needed + loop, "%s: %g instructions, %g are needed",
+                  attn_registry.levels[level], taken, needed);
+    }
+}
+
+Test(probes, cycles_are_one_addition_each) {
+    for (int level = 0; level < attn_registry.level_count; ++level) {
+        const struct attn_probes *const probes = probes_here(level);
+        if (!probes)
+            continue;
+        const double needed = make(&(struct call){.plain = probes->cycles, .rounds = 1});
+        const double taken = per_round(probes->cycles);
+        cr_expect(taken >= needed && taken <= needed + loop, "%s: %g instructions, %g are needed",
+                  attn_registry.levels[level], taken, needed);
+    }
+}
+
+Test(probes, tile_products_stay_in_tiles) {
+    for (int level = 0; level < attn_registry.level_count; ++level) {
+        const struct attn_probes *const probes = probes_here(level);
+        if (!probes || !probes->tiles_bf16)
+            continue;
+        const double needed = make(&(struct call){.plain = probes->tiles_bf16, .rounds = 1}) / (2 * 16 * 16 * 32);
+        const double taken = per_round(probes->tiles_bf16);
+        cr_expect(taken >= needed && taken <= needed + loop, "%s: %g instructions, %g are needed",
+                  attn_registry.levels[level], taken, needed);
+    }
+}
+
+/* A load and an addition for each register, or both in one; a store would be a third. */
+Test(probes, every_byte_is_loaded_once_and_none_stored) {
+    for (int level = 0; level < attn_registry.level_count; ++level) {
+        const struct attn_probes *const probes = probes_here(level);
+        if (!probes)
+            continue;
+        const struct call half = {.read = probes->read, .bytes = BLOCK, .rounds = 1},
+                          whole = {.read = probes->read, .bytes = 2 * BLOCK, .rounds = 1};
+        const double loads = (double)BLOCK / (4 * lanes_of(probes));
+        const double taken = (double)(instructions_of(&whole) - instructions_of(&half));
+        const double most = 2 * loads + loop * loads / 8; /* eight to a round of the loop */
+        cr_expect(taken >= loads && taken <= most, "%s: %g instructions for %g registers", attn_registry.levels[level],
+                  taken, loads);
+    }
+}
