@@ -67,7 +67,8 @@ static bool read_bound(const struct campaign_config *config, const char **text, 
     return true;
 }
 
-/* Limits of the axis: the factor's, or those of every variant the parameter belongs to. */
+/* Limits of the axis: the factor's, or those of the variants the parameter belongs to. Where a glob names several, one
+ * that takes the value is enough here: the others need not be asked for, and are looked at when they are. */
 static bool in_range(struct campaign_config *config, const struct campaign_axis *axis, int64_t value, bool beyond,
                      struct campaign_place place) {
     if (axis->factor != FACTOR_PARAMETER) {
@@ -82,6 +83,7 @@ static bool in_range(struct campaign_config *config, const struct campaign_axis 
                               info->name, value, info->min, info->max);
         return false;
     }
+    const struct attn_variant *refusing = NULL;
     for (int v = 0; v < config->registry->variant_count; ++v) {
         const struct attn_variant *const variant = campaign_variant_at(config->registry, v);
         const int index = variant && fnmatch(axis->owner, variant->name, 0) == 0
@@ -91,13 +93,17 @@ static bool in_range(struct campaign_config *config, const struct campaign_axis 
             continue;
         const struct attn_parameter *const parameter = &variant->parameters[index];
         if (!beyond && (value == 0 || (value >= parameter->min && value <= parameter->max)))
-            continue;
-        campaign_complain(&config->complaints, place,
-                          "%s.%s is %" PRId64 "; it must be in %" PRId64 "..%" PRId64 ", or 0 for automatic",
-                          variant->name, parameter->name, value, parameter->min, parameter->max);
-        return false;
+            return true;
+        refusing = refusing ? refusing : variant;
     }
-    return true;
+    if (!refusing)
+        return true;
+    const struct attn_parameter *const parameter =
+        &refusing->parameters[campaign_parameter_index(refusing, axis->parameter)];
+    campaign_complain(&config->complaints, place,
+                      "%s.%s is %" PRId64 "; it must be in %" PRId64 "..%" PRId64 ", or 0 for automatic",
+                      refusing->name, parameter->name, value, parameter->min, parameter->max);
+    return false;
 }
 
 /* a, a-b, a-b+step, a-b*factor. */

@@ -147,6 +147,9 @@ static void print_counts(const struct cli_run_view *view) {
     if (seen < summary.points)
         printf(", %zu pending", summary.points - seen);
     printf("\nmedian: of the medians of invocations, with its rank interval and that interval's coverage\n");
+    if (view->plan->peaks)
+        printf("of roof: the least time that the machine's peaks, measured in the same process, allow, by the time "
+               "taken\n");
     print_reasons(view, RECORD_SKIPPED);
     print_reasons(view, RECORD_REJECTED);
     print_reasons(view, RECORD_FAILED);

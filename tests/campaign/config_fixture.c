@@ -9,7 +9,7 @@
 
 static const struct attn_parameter tiled_parameters[] = {{"block_keys", 0, 1, 4096, "keys of a block"}};
 static const struct attn_parameter online_parameters[] = {{"block_queries", 0, 1, 512, "queries of a block"},
-                                                          {"block_keys", 0, 1, 4096, "keys of a block"}};
+                                                          {"block_keys", 0, 1, 2048, "keys of a block"}};
 static const struct attn_parameter split_parameters[] = {{"splits", 0, 1, 64, "parts of the keys"}};
 
 static void resolve_to_one(const struct attn_problem *problem, struct attn_execution *execution) {

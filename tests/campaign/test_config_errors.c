@@ -45,6 +45,12 @@ Test(config_errors, variants_and_parameters) {
                 "c.yaml:2:26: variant 'naive' has no parameters");
     expect_only(refused(WITH_MATRIX("{variant: tiled, tiled.block_keys: [0, 8192]}")),
                 "c.yaml:2:48: tiled.block_keys is 8192; it must be in 1..4096, or 0 for automatic");
+    cr_expect_eq(planned(WITH_MATRIX("{variant: tiled, \"*.block_keys\": 4000}"))->point_count, 1,
+                 "what a variant refuses that is not asked for is nobody's business");
+    cr_expect_not_null(strstr(refused(WITH_MATRIX("{variant: [tiled, online_tiled], \"*.block_keys\": 4000}")),
+                              "online_tiled.block_keys is 4000; it must be in 1..2048, or 0 for automatic"));
+    cr_expect_not_null(strstr(refused(WITH_MATRIX("{variant: tiled, \"*.block_keys\": 9000}")),
+                              "tiled.block_keys is 9000; it must be in 1..4096, or 0 for automatic"));
     expect_only(refused(WITH_MATRIX("{variant: naive}") "baseline: nave\n"),
                 "c.yaml:3:11: unknown variant 'nave'; did you mean 'naive'?");
     expect_only(refused(WITH_MATRIX("{variant: naive}") "exclude: [{variant: tled}]\n"),
