@@ -24,7 +24,7 @@ static bool is_positive_integer(const char *value) {
     char *end;
     errno = 0;
     const long long number = strtoll(value, &end, 10);
-    return *value && !*end && !errno && number > 0;
+    return *value && !*end && !errno && number > 0 && number <= INT32_MAX;
 }
 
 static enum attn_status set_one(struct study_run *run, const char *set, struct attn_error *error) {
@@ -41,8 +41,8 @@ static enum attn_status set_one(struct study_run *run, const char *set, struct a
             return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be one of: %s", study->name, setting->name,
                              value, setting->choices);
         if (!setting->choices && !is_positive_integer(value))
-            return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be a positive integer", study->name,
-                             setting->name, value);
+            return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; it must be a positive integer below 2^31",
+                             study->name, setting->name, value);
         if (snprintf(run->values[i], sizeof run->values[i], "%s", value) >= (int)sizeof run->values[i])
             return attn_fail(error, ATTN_INVALID, "%s: %s is '%s'; that is too long", study->name, setting->name,
                              value);

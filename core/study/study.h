@@ -19,7 +19,7 @@ struct study_run; /* one study under way; opaque */
 struct study_setting {
     const char *name;
     const char *fallback; /* the value when it is not set */
-    const char *choices;  /* the allowed words, separated by blanks; NULL: a positive integer */
+    const char *choices;  /* the allowed words, separated by blanks; NULL: a positive integer below 2^31 */
     const char *meaning;
 };
 

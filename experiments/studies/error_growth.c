@@ -147,7 +147,7 @@ static void judge_exponents(struct study_run *run, int points, const double *len
 }
 
 static enum attn_status run(struct study_run *run, struct attn_error *error) {
-    const int64_t most = study_setting_integer(run, "keys");
+    const int64_t most = rounding_most_keys(run, FEWEST);
     double lengths[MOST], errors[ARMS][MOST], distances[ARMS] = {0}, bound = NAN;
     int points = 0;
     struct growth growth;

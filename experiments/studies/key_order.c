@@ -154,7 +154,7 @@ static void expect(struct study_run *run, int64_t keys, const double errors[ORDE
 }
 
 static enum attn_status run(struct study_run *run, struct attn_error *error) {
-    const int64_t most = study_setting_integer(run, "keys");
+    const int64_t most = rounding_most_keys(run, FEWEST);
     const struct rounding_sizes sizes = {1, most, 1, FEATURES, 1};
     struct keyed keyed = {.scores = STUDY_ARRAY(run, most, double, error),
                           .values = STUDY_ARRAY(run, most * FEATURES, double, error),

@@ -5,6 +5,13 @@
 
 #include "study/sample.h"
 
+int64_t rounding_most_keys(const struct study_run *run, int64_t fewest) {
+    int64_t most = fewest;
+    while (most <= study_setting_integer(run, "keys") / 4)
+        most *= 4;
+    return most;
+}
+
 enum attn_status rounding_create(struct study_run *run, const struct rounding_sizes *sizes, struct rounding *rounding,
                                  struct attn_error *error) {
     const int64_t counts[4] = {sizes->queries * sizes->head_dim, sizes->keys * sizes->head_dim,

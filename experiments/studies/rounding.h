@@ -23,6 +23,9 @@ struct rounding {
     void *stored[4];  /* q, k, v and the answer in the type that is measured */
 };
 
+/* The largest of fewest, 4 x fewest, 16 x fewest ... that the setting "keys" allows; fewest at least. */
+int64_t rounding_most_keys(const struct study_run *run, int64_t fewest);
+
 /* ATTN_NO_MEMORY. */
 enum attn_status rounding_create(struct study_run *run, const struct rounding_sizes *sizes, struct rounding *rounding,
                                  struct attn_error *error);

@@ -50,7 +50,7 @@ static double add_ones(enum attn_type type, int64_t count) {
 }
 
 static enum attn_status run(struct study_run *run, struct attn_error *error) {
-    const int64_t most = study_setting_integer(run, "keys");
+    const int64_t most = rounding_most_keys(run, FEWEST);
     const struct rounding_sizes sizes = {QUERIES, most, FEATURES, FEATURES, 1.0F / 8};
     double *const drawn = STUDY_ARRAY(run, (most > QUERIES ? most : QUERIES) * FEATURES, double, error);
     struct rounding own;

@@ -94,6 +94,7 @@ Test(runner, bad_settings_are_refused_with_the_nearest) {
         {"count", "write NAME=VALUE"},
         {"=3", "has no setting ''"},
         {"count=99999999999999999999", "positive"},
+        {"count=2147483648", "below 2^31"},
         {"count=000000000000000000000000000000000000000000000000003", "too long"},
         {"mode=b,cuont=3", "did you mean 'count'"},
         {"mode=b,", "'' is no setting; write NAME=VALUE"},
