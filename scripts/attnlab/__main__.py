@@ -178,7 +178,7 @@ def trace(
     text: Annotated[str | None, typer.Argument(help="a sentence for MiniLM-L6")] = None,
     table: Annotated[str | None, typer.Option(help="a worked table instead: cat5, cat6, s4, weightless, moved")] = None,
     layer: Annotated[int, typer.Option(help="of the model, from 0")] = 0,
-    head: Annotated[int | None, typer.Option(help="of the layer; the one that says most of the query if left out")] = None,
+    head: Annotated[int | None, typer.Option(help="of the layer; else the one that tells most of the query")] = None,
     query: Annotated[str | None, typer.Option(help="the token whose row is followed, or its position")] = None,
     scale: Annotated[Scale | None, typer.Option(help="what scores are divided by: sqrt(d_k), d_k or nothing")] = None,
     variant: Annotated[str, typer.Option(help="the attention beside the steps; attnbench list names them")] = "flash",
@@ -200,10 +200,9 @@ def trace(
             if head is not None:
                 chosen = [chosen[tracer.within("head", head, len(chosen))]]
         answers = [tracer.answer(each.steps, variant) for each in chosen]
-        first = 0
+        first = tracer.most_telling(chosen) if len(chosen) > 1 else 0
         if len(chosen) > 1:
-            traceview.overview(console, chosen)
-            first = tracer.most_telling(chosen)
+            traceview.overview(console, chosen, first)
         traceview.show(console, chosen[first], variant, answers[first])
         for path in traceview.write(chosen, variant, output) if output else []:
             typer.echo(path)

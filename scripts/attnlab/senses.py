@@ -18,20 +18,21 @@ from rich.text import Text
 from attnlab.encode import Model, Refused
 from attnlab.figures import COLOURS, MARKERS, STYLE, save
 from attnlab.trace import pieces
-from attnlab.traceview import table_of
+from attnlab.traceview import print_table, table_of
 
 SENTENCES = ("He deposited money in the bank.", "He sat on the river bank.", "The bank by the river")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the word stands: a sentence, from 1, and its first token there."""
+    """Where the word stands: a sentence, from 1, its first token there, and whether it stands there again."""
 
     sentence: int
     token: int
+    again: bool
 
     def __str__(self) -> str:
-        return f"{self.sentence}:{self.token}"
+        return f"{self.sentence}:{self.token}" if self.again else str(self.sentence)
 
 
 @dataclass(frozen=True)
@@ -67,20 +68,20 @@ def occurrences(ids: list[int], tokens: list[str], word: list[int]) -> list[int]
 
 def compare(model: Model, word: str, sentences: list[str], variant: str = "flash") -> Senses:
     """Every pair of places at which the word stands. Refused: a sentence lacks it, or it stands at one place only."""
-    word_ids, parts = pieces(model, word)
+    word_ids, parts = pieces(model, word, "word")
     word_ids, parts = word_ids[1:-1], parts[1:-1]
     if "[UNK]" in parts:
         raise Refused(f"'{word}' holds letters that the model has no piece for")
     rows = model.weights["embeddings.word_embeddings.weight"][word_ids]
     places, stages = [], []
     for number, sentence in enumerate(sentences, 1):
-        ids, tokens = pieces(model, sentence)
+        ids, tokens = pieces(model, sentence, f"sentence {number}")
         found = occurrences(ids, tokens, word_ids)
         if not found:
             raise Refused(f"'{word}' is not in sentence {number}: {sentence}")
         _, states = model.run([ids], variant, states=True)
         for start in found:
-            places.append(Place(number, start))
+            places.append(Place(number, start, len(found) > 1))
             own = states[:, start : start + len(word_ids)]
             stages.append(np.concatenate([rows[None], own]).astype(np.float64).mean(1))
     if len(places) < 2:
@@ -97,10 +98,10 @@ def show(console: Console, senses: Senses) -> None:
         console.print(Text(f"{number}  {sentence}  ('{senses.word}' at token {at})"))
     console.print(Text(f"{senses.pooling}."))
     console.print()
-    title = f"Cosine between '{senses.word}' at two places, sentence:token"
+    title = f"Cosine of '{senses.word}' in two sentences"
     rows = [(f"{a} and {b}", *(f"{c:.4f}" for c in row))
             for (a, b), row in zip(senses.pairs, senses.cosines, strict=True)]  # fmt: skip
-    console.print(table_of(title, ["places", *senses.stages], rows))
+    print_table(console, title, table_of(["sentences", *senses.stages], rows))
     console.print(Text("static: the word's row of the embedding table. input: with its position, normalised. "
                        "layer n: what layer n gives."))  # fmt: skip
 
@@ -113,7 +114,7 @@ def _picture(senses: Senses, variant: str) -> Figure:
         axes.plot(range(len(row)), row, label=f"{a} and {b}", **look)
     axes.set_xticks(range(len(senses.stages)), senses.stages)
     axes.set_ylabel("cosine")
-    axes.legend(title="sentence:token")
+    axes.legend(title="sentences")
     figure.suptitle(f"'{senses.word}' in different sentences", x=0.01, ha="left", fontsize=11, fontweight="bold")
     listed = "   ".join(f"{n}: {sentence}" for n, sentence in enumerate(senses.sentences, 1))
     footer = f"{listed}\nMiniLM-L6, attention by {variant}. {senses.pooling}."

@@ -178,15 +178,15 @@ def _divided_by(scale: str, d_k: int) -> str:
     return {"root": f"/ sqrt({d_k})", "d_k": f"/ {d_k}", "none": "/ 1"}[scale]
 
 
-def pieces(model: Model, text: str) -> tuple[list[int], list[str]]:
-    """Ids and word pieces of a text. Refused: it is empty, no text, or too long for the model."""
+def pieces(model: Model, text: str, what: str = "text") -> tuple[list[int], list[str]]:
+    """Ids and word pieces of a text. Refused: it is empty, not UTF-8, or too long for the model."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Refused(f"the text is not UTF-8 (character {error.start})") from error
+        raise Refused(f"{what} is not UTF-8 (character {error.start})") from error
     ids = model.tokens([text])[0]
     if len(ids) <= 2:
-        raise Refused("the text is empty")
+        raise Refused(f"{what} is empty")
     return ids, [model.tokenizer.id_to_token(token) for token in ids]
 
 

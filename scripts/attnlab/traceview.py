@@ -15,8 +15,8 @@ from rich.text import Text
 from attnlab.figures import STYLE, save
 from attnlab.trace import Answer, Trace
 
-SHOWN = 4
-"""Features of a vector that are printed."""
+WHOLE, SHOWN = 4, 2
+"""Features up to which a vector is printed whole, and how many of a longer one are."""
 NAME = 8
 """Letters of a token above a column."""
 NUMBERED = 16
@@ -24,19 +24,29 @@ NUMBERED = 16
 
 
 def _vector(values: np.ndarray) -> str:
-    shown = " ".join(f"{value:z.6f}" for value in values[:SHOWN])
-    return f"{shown} ... ({len(values)})" if len(values) > SHOWN else shown
+    if len(values) <= WHOLE:
+        return " ".join(f"{value:z.6f}" for value in values)
+    return " ".join([*(f"{value:z.3f}" for value in values[:SHOWN]), ".."])
 
 
-def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence]) -> Table:
+def _features(values: np.ndarray) -> str:
+    """What a title says of vectors that are not printed whole."""
+    return f" ({SHOWN} of {values.shape[1]} features)" if values.shape[1] > WHOLE else ""
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence]) -> Table:
     """The first column to the left, the others to the right; no cell is read as markup, for tokens look like it."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", header_style="", box=None,
-                  pad_edge=False)  # fmt: skip
+    table = Table(box=None, pad_edge=False, header_style="")
     for n, name in enumerate(columns):
-        table.add_column(Text(name), justify="right" if n else "left", no_wrap=True)
+        table.add_column(Text(name), justify="right" if n else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return table
+
+
+def print_table(console: Console, title: str, table: Table) -> None:
+    console.print(Text(title, style="bold"))
+    console.print(table, end="\n\n")
 
 
 def _cell(weight: float) -> Text:
@@ -49,34 +59,36 @@ def _cell(weight: float) -> Text:
 def _heat(console: Console, title: str, corner: str, rows: list[str], columns: list[str], weights: np.ndarray) -> None:
     """Rows of weights; where the terminal is too narrow, how wide it would have to be."""
     cells = ([name, *map(_cell, row)] for name, row in zip(rows, weights, strict=True))
-    table = table_of(title, [corner, *(column[:NAME] for column in columns)], cells)
+    table = table_of([corner, *(column[:NAME] for column in columns)], cells)
     need = console.measure(table, options=console.options.update(max_width=100_000)).maximum
     if need > console.width:
-        console.print(Text(f"{title}: needs {need} columns here; -o DIR draws it"))
+        console.print(Text(f"{title}: needs {need} columns here; -o DIR draws it"), end="\n\n")
     else:
-        console.print(table)
+        print_table(console, title, table)
 
 
 def _named(trace: Trace) -> list[str]:
     return [f"{n} {token}" for n, token in enumerate(trace.tokens)]
 
 
-def overview(console: Console, traces: list[Trace]) -> None:
-    """How each head of a layer spreads the query's weight."""
-    first = traces[0]
-    weights = np.stack([trace.steps.weights[first.query] for trace in traces])
-    title = f"Weights of '{first.tokens[first.query]}' in every head"
-    _heat(console, title, "head", [str(n) for n in range(len(traces))], first.tokens, weights)
-    console.print()
+def overview(console: Console, traces: list[Trace], followed: int) -> None:
+    """How each head of a layer spreads the query's weight, and why one is followed."""
+    tokens, at = traces[0].tokens, traces[0].query
+    weights = np.stack([trace.steps.weights[at] for trace in traces])
+    heads = [str(n) for n in range(len(traces))]
+    _heat(console, f"Weights of '{tokens[at]}' in every head", "head", heads, tokens, weights)
+    reason = "its query gives a word most beyond what the others give at that distance"
+    console.print(Text(f"Head {followed} is followed: {reason}."), end="\n\n")
 
 
-def _tokens(trace: Trace) -> Table:
+def _tokens(console: Console, trace: Trace) -> None:
     steps = trace.steps
     rows = zip(_named(trace), *(map(_vector, vectors) for vectors in (steps.q, steps.k, steps.v)), strict=True)
-    return table_of("1. Tokens, and the query, key and value of each", ["token", "query", "key", "value"], rows)
+    title = f"1. Tokens, and the query, key and value of each{_features(steps.v)}"
+    print_table(console, title, table_of(["token", "query", "key", "value"], rows))
 
 
-def _query(trace: Trace, variant: str, answer: Answer) -> Table:
+def _query(console: Console, trace: Trace, answer: Answer) -> None:
     steps, at = trace.steps, trace.query
     rows = []
     for n, name in enumerate(_named(trace)):
@@ -85,25 +97,24 @@ def _query(trace: Trace, variant: str, answer: Answer) -> Table:
         rows.append((name, *(f"{number:z.6f}" for number in numbers), _vector(weight * steps.v[n])))
     sums = (steps.weights[at].sum(), answer.weights[at].sum())
     rows.append(("sum", "", "", *(f"{total:.6f}" for total in sums), _vector(steps.out[at])))
-    rows.append((f"output of {variant}", "", "", "", "", _vector(answer.out[at])))
-    title = f"2. Scores of '{trace.tokens[at]}', scaling, softmax, and the weighted sum of values"
-    return table_of(title, ["key", "q . k", trace.divided_by, "weight", variant, "weight x value"], rows)
+    rows.append(("variant", "", "", "", "", _vector(answer.out[at])))
+    title = f"2. Scores of '{trace.tokens[at]}', scaling, softmax, and the weighted sum of values{_features(steps.v)}"
+    columns = ["key", "q . k", trace.divided_by, "weight", "from lse", "weight x value"]
+    print_table(console, title, table_of(columns, rows))
 
 
 def _checked(variant: str, answer: Answer) -> str:
     sums = f"{answer.sum_error:.1e} ({answer.sum_fraction:.2g} of the bound)"
     rows = f"{answer.out_error:.1e} ({answer.out_fraction:.2g} of the bound)"
-    return f"{variant}: exp(scaled - lse) sums to 1 within {sums}, its rows are these within {rows}"
+    return f"variant {variant}: exp(scaled - lse) sums to 1 within {sums}, its rows are these within {rows}"
 
 
 def show(console: Console, trace: Trace, variant: str, answer: Answer) -> None:
     """Every step: tokens, scores, scaling, weights, weighted sum."""
     console.print(Text(trace.title, style="bold"))
     console.print(Text(f"{trace.note}; log-sum-exp of the row {trace.steps.lse[trace.query]:.6f}"))
-    console.print(_tokens(trace))
-    console.print()
-    console.print(_query(trace, variant, answer))
-    console.print()
+    _tokens(console, trace)
+    _query(console, trace, answer)
     names = _named(trace)
     _heat(console, "3. Weights, a query a row", "query", names, trace.tokens, trace.steps.weights)
     console.print(Text(_checked(variant, answer)))
