@@ -20,7 +20,7 @@ WORDS = ("the", "cat", "sat", "on", "mat")
 QUERIES = np.array([[0.1, 0.3], [0.5, 0.7], [0.6, 0.8], [0.2, 0.4], [0.4, 0.5]])
 KEYS = np.array([[0.2, 0.1], [0.3, 0.2], [0.4, 0.3], [0.1, 0.4], [0.7, 0.3]])
 VALUES = np.array([[0.1, 0.2], [0.4, 0.6], [0.7, 0.5], [0.5, 0.3], [0.8, 0.5]])
-"""The table of "The cat sat on the mat", as core/study/word_table.h has it."""
+"""The table of "The cat sat on the mat", as core/study/word_table.h has it: d_k = 2."""
 
 MOVED = np.array([[0.9, 0.3], [-0.22024702, 1.70030877]])
 """A word, and the one context word under which attention without weights or scale moves it to [0.5, 0.8]."""
@@ -110,7 +110,7 @@ def answer(steps: Steps, variant: str) -> Answer:
     sums, outs = np.abs(weights.sum(-1) - 1), np.abs(out - steps.out)
     sum_bound, out_bound = allowed(steps)
     made = Answer(out, weights, sums.max(), (sums / sum_bound).max(), outs.max(),
-                  np.divide(outs, out_bound, out=np.zeros_like(outs), where=outs > 0).max())  # fmt: skip
+                  np.divide(outs, out_bound, out=np.zeros_like(outs), where=outs != 0).max())  # fmt: skip
     if not (made.sum_fraction <= 1 and made.out_fraction <= 1):
         raise Disagreement(f"{variant} departs from the steps: row sums by {made.sum_error:.2g}, "
                            f"{made.sum_fraction:.3g} of the bound; out by {made.out_error:.2g}, "
