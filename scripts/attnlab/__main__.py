@@ -177,10 +177,10 @@ def encode(
 def trace(
     text: Annotated[str | None, typer.Argument(help="a sentence for MiniLM-L6")] = None,
     table: Annotated[str | None, typer.Option(help="a worked table instead: cat5, cat6, s4, weightless, moved")] = None,
-    layer: Annotated[int, typer.Option(help="of the model, from 0")] = 0,
+    layer: Annotated[int | None, typer.Option(help="of the model, from 0; 0 if left out")] = None,
     head: Annotated[int | None, typer.Option(help="of the layer; else the one that tells most of the query")] = None,
     query: Annotated[str | None, typer.Option(help="the token whose row is followed, or its position")] = None,
-    scale: Annotated[Scale | None, typer.Option(help="what scores are divided by: sqrt(d_k), d_k or nothing")] = None,
+    scale: Annotated[Scale | None, typer.Option(help="what the head divides scores by: sqrt(d_k), d_k or 1")] = None,
     variant: Annotated[str, typer.Option(help="the attention beside the steps; attnbench list names them")] = "flash",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory for a PNG of each head")] = None,
 ) -> None:
@@ -194,9 +194,11 @@ def trace(
         if (text is None) == (table is None):
             raise encoder.Refused("give a sentence or --table, and not both")
         if table is not None:
+            if (layer, head) != (None, None):
+                raise encoder.Refused("--layer and --head are of the model; a table is one head")
             chosen = [tracer.table(table, scale, query)]
         else:
-            chosen = tracer.heads(encoder.Model(), text, layer, scale or Scale.ROOT, query, variant)
+            chosen = tracer.heads(encoder.Model(), text, layer or 0, scale or Scale.ROOT, query, variant)
             if head is not None:
                 chosen = [chosen[tracer.within("head", head, len(chosen))]]
         answers = [tracer.answer(each.steps, variant) for each in chosen]

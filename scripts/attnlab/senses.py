@@ -68,7 +68,7 @@ def occurrences(ids: list[int], tokens: list[str], word: list[int]) -> list[int]
 
 def compare(model: Model, word: str, sentences: list[str], variant: str = "flash") -> Senses:
     """Every pair of places at which the word stands. Refused: a sentence lacks it, or it stands at one place only."""
-    word_ids, parts = pieces(model, word, "word")
+    word_ids, parts = pieces(model, word, "the word")
     word_ids, parts = word_ids[1:-1], parts[1:-1]
     if "[UNK]" in parts:
         raise Refused(f"'{word}' holds letters that the model has no piece for")

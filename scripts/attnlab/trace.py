@@ -178,15 +178,15 @@ def _divided_by(scale: str, d_k: int) -> str:
     return {"root": f"/ sqrt({d_k})", "d_k": f"/ {d_k}", "none": "/ 1"}[scale]
 
 
-def pieces(model: Model, text: str, what: str = "text") -> tuple[list[int], list[str]]:
-    """Ids and word pieces of a text. Refused: it is empty, not UTF-8, or too long for the model."""
+def pieces(model: Model, text: str, name: str = "the text") -> tuple[list[int], list[str]]:
+    """Ids and word pieces of a text. Refused by `name`: it is empty, not UTF-8, or too long."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Refused(f"{what} is not UTF-8 (character {error.start})") from error
-    ids = model.tokens([text])[0]
+        raise Refused(f"{name} is not UTF-8 (character {error.start})") from error
+    ids = model.tokens([text], name)[0]
     if len(ids) <= 2:
-        raise Refused(f"{what} is empty")
+        raise Refused(f"{name} is empty")
     return ids, [model.tokenizer.id_to_token(token) for token in ids]
 
 

@@ -85,9 +85,10 @@ def test_scales_divide_by_what_they_name():
 
 
 def test_a_wrong_answer_is_a_disagreement():
-    """Of steps that divide by another number, or end in another row, than the variant."""
+    """Of steps that divide by another number, have other scores, or end in another row, than the variant."""
     steps = trace.table("cat5").steps
-    for wrong in (replace(steps, divisor=1.41), replace(steps, out=steps.out + 1e-5)):
+    unlike = ({"divisor": 1.41}, {"scaled": steps.scaled + 1e-4}, {"out": steps.out + 1e-5})
+    for wrong in (replace(steps, **change) for change in unlike):
         with pytest.raises(trace.Disagreement, match=r"naive departs from the steps: .* of the bound"):
             trace.answer(wrong, "naive")
     with pytest.raises(trace.Disagreement):
@@ -213,6 +214,7 @@ def test_colour_is_for_terminals_and_a_narrow_one_is_told():
         (["--table", "cat7"], "unknown table 'cat7'; did you mean 'cat6'?"),
         (["--table", "cat5", "--query", "dog"], "no token 'dog'; tokens are 0 the, 1 cat"),
         (["--table", "cat5", "--variant", "flush"], "did you mean 'flash'"),
+        (["--table", "cat5", "--head", 1], "--layer and --head are of the model"),
         ([], "give a sentence or --table, and not both"),
         ([RIVER, "--table", "cat5"], "give a sentence or --table, and not both"),
     ],
@@ -226,10 +228,10 @@ def test_trace_refuses(words, says):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([""], "text is empty"),
-        ([" \t"], "text is empty"),
-        (["\udcff"], "text is not UTF-8 (character 0)"),
-        (["word " * 511], "has 513 tokens; the model takes 512"),
+        ([""], "the text is empty"),
+        ([" \t"], "the text is empty"),
+        (["\udcff"], "the text is not UTF-8 (character 0)"),
+        (["word " * 511], "the text has 513 tokens; the model takes 512"),
         ([RIVER, "--layer", 6], "layer 6 is not there; the model has layers 0 to 5"),
         ([RIVER, "--layer", -1], "layer -1 is not there"),
         ([RIVER, "--head", 12], "head 12 is not there; the model has heads 0 to 11"),
@@ -303,8 +305,8 @@ def test_the_senses_command(model, tmp_path):
         (["bank", RIVER, "embankments banks"], "'bank' is not in sentence 2"),
         (["bank", RIVER], "'bank' stands at one place only"),
         (["bank", RIVER, ""], "sentence 2 is empty"),
-        (["", RIVER], "word is empty"),
-        (["bank", RIVER, "bank " * 600], "has 602 tokens; the model takes 512"),
+        (["", RIVER], "the word is empty"),
+        (["bank", RIVER, "bank " * 600], "sentence 2 has 602 tokens; the model takes 512"),
         (["\U0001f30a", RIVER], "letters that the model has no piece for"),
     ],
 )
