@@ -10,6 +10,7 @@ import typer
 from attnlab import newvariant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+PIPE_COLUMNS = 240
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or their results.h5")]
 
 
@@ -18,9 +19,23 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class Scale(StrEnum):
+    ROOT = "root"
+    D_K = "d_k"
+    NONE = "none"
+
+
 def _refuse(error: object) -> typer.Exit:
     typer.echo(f"attnlab: {error}", err=True)
     return typer.Exit(2)
+
+
+def _console():
+    """Colour on a terminal only; elsewhere lines as long as they need."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
 
 
 def _read(where: list[Path]) -> list:
@@ -154,6 +169,69 @@ def encode(
             vectors = model.encode(lines, variant, isa, threads, lambda count: progress.advance(task, count))
         with output.open("wb") as file:
             np.save(file, vectors)
+    except (encoder.Refused, ValueError, native.Unsupported, OSError) as error:
+        raise _refuse(error) from error
+
+
+@app.command()
+def trace(
+    text: Annotated[str | None, typer.Argument(help="a sentence for MiniLM-L6")] = None,
+    table: Annotated[str | None, typer.Option(help="a worked table instead: cat5, cat6, s4, weightless, moved")] = None,
+    layer: Annotated[int | None, typer.Option(help="of the model, from 0; 0 if left out")] = None,
+    head: Annotated[int | None, typer.Option(help="of the layer; else the one that tells most of the query")] = None,
+    query: Annotated[str | None, typer.Option(help="the token whose row is followed, or its position")] = None,
+    scale: Annotated[Scale | None, typer.Option(help="what the head divides scores by: sqrt(d_k), d_k or 1")] = None,
+    variant: Annotated[str, typer.Option(help="the attention beside the steps; attnbench list names them")] = "flash",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory for a PNG of each head")] = None,
+) -> None:
+    """Follows attention step by step: tokens, scores, scaling, weights, weighted sum."""
+    from attnlab import encode as encoder
+    from attnlab import native, traceview
+    from attnlab import trace as tracer
+
+    console = _console()
+    try:
+        if (text is None) == (table is None):
+            raise encoder.Refused("give a sentence or --table, and not both")
+        if table is not None:
+            if (layer, head) != (None, None):
+                raise encoder.Refused("--layer and --head are of the model; a table is one head")
+            chosen = [tracer.table(table, scale, query)]
+        else:
+            chosen = tracer.heads(encoder.Model(), text, layer or 0, scale or Scale.ROOT, query, variant)
+            if head is not None:
+                chosen = [chosen[tracer.within("head", head, len(chosen))]]
+        answers = [tracer.answer(each.steps, variant) for each in chosen]
+        first = tracer.most_telling(chosen) if len(chosen) > 1 else 0
+        if len(chosen) > 1:
+            traceview.overview(console, chosen, first)
+        traceview.show(console, chosen[first], variant, answers[first])
+        for path in traceview.write(chosen, variant, output) if output else []:
+            typer.echo(path)
+    except tracer.Disagreement as error:
+        typer.echo(f"attnlab: {error}", err=True)
+        raise typer.Exit(4) from error
+    except (encoder.Refused, ValueError, native.Unsupported, OSError) as error:
+        raise _refuse(error) from error
+
+
+@app.command()
+def senses(
+    word: Annotated[str, typer.Argument(help="the word to compare")],
+    sentences: Annotated[list[str] | None, typer.Argument(metavar="[SENTENCE...]", help="each holds the word")] = None,
+    variant: Annotated[str, typer.Option(help="the attention inside the model; attnbench list names them")] = "flash",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="a directory for senses_WORD.png")] = None,
+) -> None:
+    """Compares one word across sentences: its static vector, and layer by layer those that have read the sentence."""
+    from attnlab import encode as encoder
+    from attnlab import native
+    from attnlab import senses as comparer
+
+    try:
+        found = comparer.compare(encoder.Model(), word, list(sentences or comparer.SENTENCES), variant)
+        comparer.show(_console(), found)
+        if output:
+            typer.echo(comparer.write(found, variant, output))
     except (encoder.Refused, ValueError, native.Unsupported, OSError) as error:
         raise _refuse(error) from error
 

@@ -141,13 +141,14 @@ class Model:
             self._succeed(library.attnbench_encoder_array(session, encoder, n, data, array.ndim, shape))
         return encoder
 
-    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, [CLS] first and [SEP] last. A text beyond the model's positions is refused."""
+    def tokens(self, texts: Sequence[str], name: str = "text {}") -> list[list[int]]:
+        """Token ids of each text, [CLS] first and [SEP] last. A text beyond the model's positions is refused by `name`,
+        which may have a place for its number."""
         found = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         most = self.config["max_position_embeddings"]
         for number, ids in enumerate(found, 1):
             if len(ids) > most:
-                raise Refused(f"text {number} has {len(ids)} tokens; the model takes {most}: shorten it")
+                raise Refused(f"{name.format(number)} has {len(ids)} tokens; the model takes {most}: shorten it")
         return found
 
     def run(self, ids: Sequence[Sequence[int]], variant: str = "flash", isa: str | None = None, threads: int = 1,

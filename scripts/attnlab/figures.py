@@ -40,11 +40,11 @@ STYLE = {
 }
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
-    """As a palette of 64 colours, which drawings do not exceed visibly: a third of the bytes."""
+def save(figure: Figure, path: Path, dpi: int, colours: int = 64) -> None:
+    """As a palette, whose 64 colours drawings do not exceed visibly, but for shades: a third of the bytes."""
     drawn = BytesIO()
     figure.savefig(drawn, dpi=dpi)
-    Image.open(drawn).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    Image.open(drawn).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 class Looks:
