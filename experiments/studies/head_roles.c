@@ -145,7 +145,7 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
                     {"static cosine", cosine},
                     {"best fixed distance", distance},
                     {"chance", mean},
-                    {"best of 72 by chance, 99 %", chance}};
+                    {"best of 72 by chance", chance}};
         char name[64];
         snprintf(name, sizeof name, "%s: pairs right", relations[r].name);
         for (size_t n = 0; n < sizeof bars / sizeof *bars; ++n)

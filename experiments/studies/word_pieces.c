@@ -14,7 +14,7 @@ static const char *const split_words[] = {"rucksack", "snowstorm", "pooch", "lor
 enum { WORDS = sizeof split_words / sizeof *split_words, FIRST = 2, AROUND = 3 };
 
 enum who { POOLED, FIRST_PIECE, LAST_PIECE, WHOS };
-static const char *const who_names[WHOS] = {"mean of the pieces", "first piece", "last piece"};
+static const char *const who_names[WHOS] = {"mean", "first piece", "last piece"};
 
 static int64_t pieces_of(const struct captured *level, int word) {
     return level->lengths[word] - AROUND;
@@ -78,9 +78,9 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
                    fixed[POOLED] >= 1            ? STUDY_SUPPORTED
                    : contextual[POOLED] > chance ? STUDY_DEPENDS
                                                  : STUDY_REFUTED,
-                   "tokens are words and pieces of words, but a piece has little of the word until attention joins "
-                   "them: of five split words %.1f find their synonym by the mean of their pieces in the word table, "
-                   "%.1f after six layers; by the first piece %.1f and %.1f, by the last %.1f and %.1f, by chance %.1f",
+                   "tokens are words and pieces of words; of five split words %.1f find their synonym by the mean of "
+                   "their pieces in the word table, %.1f after six layers, when attention has joined them; by the "
+                   "first piece %.1f and %.1f, by the last %.1f and %.1f, by chance %.1f",
                    fixed[POOLED], contextual[POOLED], fixed[FIRST_PIECE], contextual[FIRST_PIECE], fixed[LAST_PIECE],
                    contextual[LAST_PIECE], chance);
     return ATTN_OK;

