@@ -158,7 +158,7 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
                    beyond == RELATIONS ? STUDY_SUPPORTED
                    : beyond > 0        ? STUDY_DEPENDS
                                        : STUDY_REFUTED,
-                   "in %d of 4 relations a head does better than static cosine (at most %.2f of 12 pairs), a fixed "
+                   "in %d of 4 relations a head does better than static cosine (%.2f of 12 pairs at most), a fixed "
                    "distance (%.2f) and the best of 72 by chance (%.2f): verb to object %.2f (layer %d, head %d), back "
                    "%.2f (%d, %d), verb to subject %.2f (%d, %d), back %.2f (%d, %d)",
                    beyond, most_cosine, most_distance, chance, best[0].rate, best[0].layer, best[0].head, best[1].rate,

@@ -110,7 +110,7 @@ def test_the_capture_of_words_holds_these_texts(model, words, name):
 
 
 def test_its_states_and_scores_are_those_of_the_reference(model, weights, words):
-    """Rounded to bfloat16; every third text. An error of STATE_BOUND in every element of q and k moves a scaled score by
+    """Every third text, rounded to bfloat16. An error of STATE_BOUND in all of q and k moves a scaled score by
     STATE_BOUND (|q| + |k|) at most."""
     for text, ids in list(enumerate(model.tokens(encode.read_lines(INPUTS / "pieces.txt"))))[::3]:
         want = reference.states(ids, weights)[-1]
