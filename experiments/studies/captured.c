@@ -24,14 +24,17 @@ static enum attn_status copy(struct study_run *run, const struct record_capture 
     return ATTN_OK;
 }
 
-enum attn_status captured_read(struct study_run *run, const char *group, int64_t texts, struct captured *captured,
-                               struct attn_error *error) {
+enum attn_status captured_read(struct study_run *run, const char *group, int64_t texts, int64_t heads,
+                               struct captured *captured, struct attn_error *error) {
     static const char path[] = STUDY_INPUTS "/minilm_words.h5";
     struct record_capture capture;
     enum attn_status status = record_capture_read(path, group, &capture, error);
-    if (!status && (capture.q.shape[0] != texts || !capture.key_lengths))
-        status = attn_fail(error, ATTN_INVALID, "%s: %s must hold %" PRId64 " texts and their key_lengths", path, group,
-                           texts);
+    const int64_t *const shape = capture.q.shape;
+    if (!status && (shape[0] != texts || shape[1] != heads || shape[2] > CAPTURED_POSITIONS || !capture.key_lengths))
+        status = attn_fail(error, ATTN_INVALID,
+                           "%s: %s must hold %" PRId64 " texts of at most %d tokens, their key_lengths, and %" PRId64
+                           " heads",
+                           path, group, texts, CAPTURED_POSITIONS, heads);
     if (!status)
         status = copy(run, &capture, captured, error);
     record_capture_release(&capture);

@@ -10,7 +10,7 @@
 #include "study/attend.h"
 #include "study/sample.h"
 
-enum { SENTENCES = 12, LAYERS = 6, HEADS = 12, MOST_POSITIONS = 16 };
+enum { SENTENCES = 12, LAYERS = 6, HEADS = 12 };
 enum part { SUBJECT, VERB, OBJECT, PARTS };
 
 /* Positions in the sentences of experiments/inputs/roles.txt; 0 is [CLS], every word is one token. */
@@ -51,7 +51,7 @@ static enum attn_status measure_layer(struct study_run *run, int layer, struct f
     struct captured scores;
     snprintf(group, sizeof group, "roles/scores%d", layer);
     snprintf(series, sizeof series, "layer %d", layer);
-    enum attn_status status = captured_read(run, group, SENTENCES, &scores, error);
+    enum attn_status status = captured_read(run, group, SENTENCES, HEADS, &scores, error);
     if (status)
         return status;
     const int64_t positions = scores.positions;
@@ -87,7 +87,7 @@ static double nearest_rate(const struct captured *words, const struct relation *
     int right = 0;
     for (int n = 0; n < SENTENCES; ++n) {
         const int from = places[n][relation->from];
-        double cosines[MOST_POSITIONS];
+        double cosines[CAPTURED_POSITIONS];
         for (int word = 1; word < words->lengths[n] - 1; ++word)
             cosines[word] =
                 study_cosine(words->features, captured_vector(words, n, from), captured_vector(words, n, word));
@@ -98,9 +98,9 @@ static double nearest_rate(const struct captured *words, const struct relation *
 
 /* The most pairs that stand at one distance, as a share. */
 static double distance_rate(const struct relation *relation) {
-    int most = 0, at[2 * MOST_POSITIONS] = {0};
+    int most = 0, at[2 * CAPTURED_POSITIONS] = {0};
     for (int n = 0; n < SENTENCES; ++n) {
-        int *const count = &at[MOST_POSITIONS + places[n][relation->to] - places[n][relation->from]];
+        int *const count = &at[CAPTURED_POSITIONS + places[n][relation->to] - places[n][relation->from]];
         ++*count;
         most = *count > most ? *count : most;
     }
@@ -128,7 +128,7 @@ static double chance_rate(const int64_t *lengths, double *mean) {
 static enum attn_status run(struct study_run *run, struct attn_error *error) {
     struct finding best[RELATIONS] = {{0}};
     struct captured words;
-    enum attn_status status = captured_read(run, "roles/words", SENTENCES, &words, error);
+    enum attn_status status = captured_read(run, "roles/words", SENTENCES, 1, &words, error);
     for (int layer = 0; layer < LAYERS && !status; ++layer)
         status = measure_layer(run, layer, best, error);
     if (status)

@@ -225,7 +225,7 @@ enum { NOUNS = sizeof nouns / sizeof *nouns, CAPTURED_SENTENCES = 12 };
 
 static enum attn_status record_model(struct study_run *run, struct attn_error *error) {
     struct captured table;
-    const enum attn_status status = captured_read(run, "roles/words", CAPTURED_SENTENCES, &table, error);
+    const enum attn_status status = captured_read(run, "roles/words", CAPTURED_SENTENCES, 1, &table, error);
     double sums[2] = {0};
     int64_t counts[2] = {0};
     for (int a = 0; a < NOUNS && !status; ++a)

@@ -34,7 +34,7 @@ static void take(const struct captured *level, int word, enum who who, double *v
 static enum attn_status measure(struct study_run *run, const char *group, const char *where, double found[WHOS],
                                 struct attn_error *error) {
     struct captured level;
-    const enum attn_status status = captured_read(run, group, 2 * WORDS, &level, error);
+    const enum attn_status status = captured_read(run, group, 2 * WORDS, 1, &level, error);
     double *const vector = status ? NULL : STUDY_ARRAY(run, level.features, double, error);
     if (!vector)
         return status ? status : ATTN_NO_MEMORY;
