@@ -136,12 +136,8 @@ static const struct attn_variant *find_variant(const struct attn_registry *regis
     return NULL;
 }
 
-enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
-                               struct attn_error *error) {
-    if (run->options->attention.run) {
-        *attention = run->options->attention;
-        return ATTN_OK;
-    }
+enum attn_status study_registered(struct study_run *run, const char *name, const struct layer_variant **layer,
+                                  struct attn_error *error) {
     const struct attn_variant *const variant = find_variant(run->options->variants, name, error);
     if (!variant)
         return ATTN_INVALID;
@@ -152,14 +148,28 @@ enum attn_status study_variant(struct study_run *run, const char *name, struct l
     const enum attn_status status = machine_topology_load(&topology, error);
     if (status)
         return status;
-    struct layer_variant *const layer = &run->variants[run->variant_count++];
-    *layer = (struct layer_variant){.variant = variant,
+    struct layer_variant *const added = &run->variants[run->variant_count++];
+    *added = (struct layer_variant){.variant = variant,
                                     .execution = {.threads = variant->traits & ATTN_PARALLEL ? study_threads(run) : 1,
                                                   .caches = machine_topology_caches(topology),
                                                   .sgemm = machine_gemm()}};
     machine_topology_free(topology);
-    *attention = (struct layer_attention){.context = layer, .run = layer_variant_attention};
+    *layer = added;
     return ATTN_OK;
+}
+
+enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
+                               struct attn_error *error) {
+    if (run->options->attention.run) {
+        *attention = run->options->attention;
+        return ATTN_OK;
+    }
+    const struct layer_variant *layer;
+    const enum attn_status status = study_registered(run, name, &layer, error);
+    if (!status)
+        *attention =
+            (struct layer_attention){.context = &run->variants[run->variant_count - 1], .run = layer_variant_attention};
+    return status;
 }
 
 void study_variants_release(struct study_run *run) {

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "contract/variant.h"
-#include "layer/attention.h"
+#include "layer/variant_attention.h"
 
 struct study_run; /* one study under way; opaque */
 
@@ -97,6 +97,9 @@ struct layer_attention study_attention(const struct study_run *run);
  * caller of the runner gave another, as above. Lasts as long as the run. ATTN_INVALID names the nearest. */
 enum attn_status study_variant(struct study_run *run, const char *name, struct layer_attention *attention,
                                struct attn_error *error);
+/* The registered variant itself, whatever attention the runner was given: for what it asks of memory. */
+enum attn_status study_registered(struct study_run *run, const char *name, const struct layer_variant **layer,
+                                  struct attn_error *error);
 const struct attn_registry *study_variants(const struct study_run *run);
 
 /* Zeroed memory that is freed when the study ends. NULL, with ATTN_NO_MEMORY in `error`, when there is none. */

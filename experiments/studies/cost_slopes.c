@@ -64,11 +64,10 @@ static enum attn_status count_operations(struct study_run *run, struct attn_erro
 /* Of one thread, as each thread of a team adds its own. */
 static enum attn_status measure_workspace(struct study_run *run, const char *name, double low, double high,
                                           struct attn_error *error) {
-    struct layer_attention attention;
-    const enum attn_status status = study_variant(run, name, &attention, error);
+    const struct layer_variant *layer;
+    const enum attn_status status = study_registered(run, name, &layer, error);
     if (status)
         return status;
-    const struct layer_variant *const layer = attention.context;
     double bytes[SIZES];
     for (int n = 0; n < SIZES; ++n) {
         struct attn_problem problem = problem_of(run, (int64_t)FEWEST << n);

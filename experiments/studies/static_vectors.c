@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "captured.h"
 #include "glove.h"
 #include "skip_gram.h"
 #include "study/sample.h"
@@ -245,6 +246,38 @@ static struct cosines judge_neighbours(struct study_run *run, const struct skip_
     return (struct cosines){(within[0] + within[1]) / 2, across, (between[0] + between[1]) / 2};
 }
 
+/* The word table of a trained model: nouns of the captured sentences, those with one letter related. Positions in
+ * experiments/inputs/roles.txt. */
+static const struct noun {
+    char topic;
+    int sentence, position;
+} nouns[] = {
+    {'a', 0, 2} /* cat */,     {'a', 3, 5} /* horse */,  {'a', 7, 9} /* dog */,     {'s', 2, 2} /* teacher */,
+    {'s', 2, 5} /* student */, {'m', 4, 2} /* doctor */, {'m', 4, 5} /* patient */, {'p', 1, 2} /* girl */,
+    {'p', 7, 2} /* man */,     {'p', 8, 2} /* boy */,    {'p', 9, 2} /* child */,   {'h', 6, 7} /* castle */,
+    {'h', 10, 9} /* house */,
+};
+enum { NOUNS = sizeof nouns / sizeof *nouns, CAPTURED_SENTENCES = 12 };
+
+static enum attn_status record_model(struct study_run *run, struct attn_error *error) {
+    struct captured table;
+    const enum attn_status status = captured_read(run, "roles/words", CAPTURED_SENTENCES, 1, &table, error);
+    double sums[2] = {0};
+    int64_t counts[2] = {0};
+    for (int a = 0; a < NOUNS && !status; ++a)
+        for (int b = 0; b < a; ++b) {
+            const bool related = nouns[a].topic == nouns[b].topic;
+            sums[related] += study_cosine(table.features, captured_vector(&table, nouns[a].sentence, nouns[a].position),
+                                          captured_vector(&table, nouns[b].sentence, nouns[b].position));
+            ++counts[related];
+        }
+    study_record(run, "C1", "mean cosine in MiniLM-L6's word table", STUDY_BAR("related nouns"),
+                 sums[1] / (double)counts[1]);
+    study_record(run, "C1", "mean cosine in MiniLM-L6's word table", STUDY_BAR("other nouns"),
+                 sums[0] / (double)counts[0]);
+    return status;
+}
+
 static double *reserve(struct study_run *run, int64_t features, struct attn_error *error) {
     return STUDY_ARRAY(run, WORDS * features, double, error);
 }
@@ -273,6 +306,8 @@ static enum attn_status run(struct study_run *run, struct attn_error *error) {
     enum attn_status status = train_skip_gram(run, corpus, &skip_gram, error);
     if (!status)
         status = train_glove(run, corpus, &glove, order, &glove_apart, error);
+    if (!status)
+        status = record_model(run, error);
     if (status)
         return status;
     const double skip_gram_apart = judge_skip_gram(run, corpus, &skip_gram);

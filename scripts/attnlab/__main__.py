@@ -236,6 +236,31 @@ def senses(
         raise _refuse(error) from error
 
 
+@app.command()
+def capture(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXTS...", help="UTF-8 text, one text per line")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="the capture to write, FILE.h5")],
+    groups: Annotated[
+        str, typer.Option(metavar="LIST", help="layerN, scoresN, statesN, words; layer0-5 for several")
+    ] = "layer0-5",
+    variant: Annotated[str, typer.Option(help="the attention inside the model; attnbench list names them")] = "naive",
+    threads: Annotated[int, typer.Option(help="threads of the model")] = 1,
+    rounded: Annotated[bool, typer.Option("--bf16", help="round to bfloat16, for a file of less than half")] = False,
+    append: Annotated[bool, typer.Option("--append", help="add to a capture that exists")] = False,
+) -> None:
+    """Writes what the layers of MiniLM-L6 hand to their attention, as input for attnbench."""
+    from attnlab import capture as capturing
+    from attnlab import encode as encoder
+    from attnlab import native
+
+    try:
+        written = capturing.write(output, texts, capturing.parse(groups), variant, threads, rounded, append)
+    except (encoder.Refused, ValueError, native.Unsupported, OSError) as error:
+        raise _refuse(error) from error
+    for path in written:
+        typer.echo(path)
+
+
 @app.command("new-variant")
 def new_variant(
     name: Annotated[str, typer.Argument(help="lower-case words joined by _")],

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The studies of what attention is made of: each law holds, and departs once what it stands on is left out. */
+#include <math.h>
+
 #include "broken_attention.h"
 
 static const struct study *find(const char *name) {
@@ -98,4 +100,41 @@ Test(structure, numbers_do_not_depend_on_the_threads) {
         study_report_release(&reports[0]);
         study_report_release(&reports[1]);
     }
+}
+
+static struct study_report report_of(const char *name, struct layer_attention attention) {
+    const struct study_options options = {.threads = 1, .attention = attention};
+    struct study_report report;
+    struct attn_error error = {0};
+    cr_assert_eq(study_execute(find(name), &options, &report, &error), ATTN_OK, "%s", error.message);
+    return report;
+}
+
+static double best_head(const struct study_report *report, const char *relation) {
+    for (int n = 0; n < report->quantity_count; ++n)
+        if (!strcmp(report->quantities[n].series, "best head") &&
+            !strncmp(report->quantities[n].name, relation, strlen(relation)))
+            return report->quantities[n].measured;
+    return NAN;
+}
+
+/* What a captured model does follows from no theory. */
+Test(structure, a_captured_model_is_recorded) {
+    static const char *const names[] = {"head_roles", "word_pieces"};
+    for (int n = 0; n < 2; ++n) {
+        struct study_report report = report_of(names[n], (struct layer_attention){0});
+        cr_expect_eq(report.claims[0].law, STUDY_RECORDED, "%s", names[n]);
+        for (int i = 0; i < report.quantity_count; ++i)
+            cr_expect(isfinite(report.quantities[i].measured), "%s: %s", names[n], report.quantities[i].name);
+        study_report_release(&report);
+    }
+}
+
+/* A head that finds every subject's verb finds fewer in the rows of the next query. */
+Test(structure, roles_are_in_the_rows_of_the_weights) {
+    struct study_report whole = report_of("head_roles", broken_attention(BROKEN_NOTHING));
+    struct study_report shifted = report_of("head_roles", broken_attention(BROKEN_NEIGHBOUR));
+    cr_expect_gt(best_head(&whole, "subject to verb"), best_head(&shifted, "subject to verb"));
+    study_report_release(&whole);
+    study_report_release(&shifted);
 }
