@@ -286,6 +286,7 @@ class Runs(Program):
         self.assertEqual([row["variant"] for row in rows], ["honest", "crashes"])
         self.assertEqual([row["status"] for row in rows], ["MEASURED", "FAILED"])
         self.assertEqual(rows[1]["median_ns"], "nan")
+        self.assertAlmostEqual(rows[0]["scale"], 8**-0.5, places=7, msg="what was used, though nobody asked")
         header, *lines = call(SABOTEURS, "export", self.run_directory).stdout.splitlines()
         self.assertEqual(header.split(",")[0], "point")
         self.assertEqual(lines[0].split(",")[0], rows[0]["point"])
