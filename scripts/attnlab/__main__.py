@@ -70,8 +70,8 @@ def figures(
     where: Runs,
     output: Annotated[Path, typer.Option("-o", "--output", help="the directory to write into")] = Path(),
 ) -> None:
-    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed; of studies
-    what was measured beside what was expected."""
+    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed,
+    rows under their roofs; of studies what was measured beside what was expected."""
     runs = _read(where)
     from attnlab import figures as runfigures
     from attnlab import studyfigures

@@ -199,6 +199,12 @@ def test_figures_of_a_ladder(tmp_path):
     assert drawn(tmp_path, mixed()) == ["time_by_variant", "accuracy_against_speed"]
 
 
+def test_lengths_of_different_problems_are_no_sweep(tmp_path):
+    passes = {64: "forward", 128: "backward"}
+    points = [point((n * n,), query_len=n, variant=v, **{"pass": passes[n]}) for n in passes for v in ("a", "b")]
+    assert drawn(tmp_path, points) == ["time_by_variant", "accuracy_against_speed"]
+
+
 def test_figures_of_weak_scaling(tmp_path):
     points = [point((1e6, 2e6), batch=t, threads=t, variant=v) for t in (1, 2, 4) for v in ("a", "b")]
     assert drawn(tmp_path, points) == ["scaling", "accuracy_against_speed"]
