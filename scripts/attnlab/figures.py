@@ -63,7 +63,7 @@ def _groups(points: list[Point], factors: list[str]) -> dict[tuple, list[Point]]
 
 
 def _title(factors: list[str], values: tuple) -> str:
-    return fill(", ".join(f"{f} {value_text(f, v)}" for f, v in zip(factors, values, strict=True)), 42)
+    return fill(", ".join(f"{f} {value_text(f, v)}" for f, v in zip(factors, values, strict=True)), 34)
 
 
 def _pages(panels: dict) -> Iterator[dict]:

@@ -224,7 +224,9 @@ def visible_labels(axis):
 def test_no_text_is_cut_off_or_overlaps(tmp_path, kind):
     """Every text lies inside its figure, and no two of an axis or a legend cover each other."""
     names = ["naive", "parallel_query_tiles", "parallel_key_splits", "online_tiled", "blas_unfused", "tiled"]
-    lengths = (512,) if kind is figures.time_by_variant else (128, 512, 2048, 8192)
+    by_variant = kind is figures.time_by_variant
+    lengths = (512,) if by_variant else (128, 512, 2048, 8192)
+    kinds = [(4, 64, "f32"), (4, 128, "bf16"), (32, 64, "bf16"), (32, 128, "f32")] if by_variant else [(8, 64, "f32")]
     points = [
         roofed(
             (n * n * (1 + i) / t, n * n * (900 if v == "tiled" else 2) / t),
@@ -234,9 +236,13 @@ def test_no_text_is_cut_off_or_overlaps(tmp_path, kind):
             query_len=n,
             threads=t,
             variant=v,
+            query_heads=heads,
+            head_dim=dim,
+            type=element,
             bound_fraction=0.01 * (i + 1),
         )
         for n in lengths
+        for heads, dim, element in kinds
         for i, v in enumerate(names)
         for t in (1, 2, 16)
     ]
