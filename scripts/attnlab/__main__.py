@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: python -m attnlab, or attnlab."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +39,16 @@ def _read(where: list[Path]) -> list:
     return runs
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A place that cannot be written to is told, not traced."""
+    try:
+        yield
+    except OSError as error:
+        typer.echo(f"attnlab: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
 @app.callback()
 def attnlab() -> None:
     """Looks at what attnbench measured."""
@@ -59,9 +71,10 @@ def tables(
         if output is None:
             typer.echo(text, nl=False)
             continue
-        output.mkdir(parents=True, exist_ok=True)
         path = output / f"{run.name}.{form.value}"
-        path.write_text(text)
+        with _writing():
+            output.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
         typer.echo(path)
 
 
@@ -79,7 +92,8 @@ def figures(
 
     for run in runs:
         drawer = studyfigures if isinstance(run, StudyRun) else runfigures
-        written = drawer.write(run, output)
+        with _writing():
+            written = drawer.write(run, output)
         for path in written:
             typer.echo(path)
         if not written:

@@ -101,6 +101,7 @@ class Words(Program):
             (["time", "naive", "query_len=8", "head_dim=8", "isa=avx3"], "avx2"),
             (["run"], "usage: attnbench run CONFIG"),
             (["run", "a", "b"], "usage: attnbench run CONFIG"),
+            (["time", "naive", "query_len=8,16", "head_dim=8", "--loop", "1"], "take one point; these words make 2"),
             (["check", "--timeout", "soon"], "soon"),
             (["check", "--only"], "needs a value"),
             (["check", "--only", "("], "regular expression"),

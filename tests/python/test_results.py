@@ -292,6 +292,16 @@ def test_reading_what_attnbench_wrote(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("command", ["tables", "figures"])
+def test_where_nothing_can_be_written_is_told(tmp_path, command):
+    write(tmp_path / "results.h5", mixed())
+    (tmp_path / "file").write_text("in the way")
+    ended = call(command, tmp_path / "results.h5", "-o", tmp_path / "file")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("attnlab: ")
+    assert "Traceback" not in ended.stderr
+
+
 def test_files_that_are_not_results(tmp_path):
     (tmp_path / "text.h5").write_text("no")
     with h5py.File(tmp_path / "other.h5", "w") as file:
