@@ -2,6 +2,7 @@
 #include "campaign/factors.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +252,10 @@ void campaign_value_text(enum campaign_factor factor, const struct campaign_valu
         snprintf(text, text_bytes, value->integer < 0 ? "none" : "%s:%s", left, right);
         break;
     }
+}
+
+double campaign_point_scale(const struct campaign_point *point) {
+    return point->form.scale != 0.0 ? point->form.scale : (float)(1.0 / sqrt((double)point->form.head_dim));
 }
 
 int campaign_parameter_index(const struct attn_variant *variant, const char *name) {

@@ -93,6 +93,9 @@ void campaign_value_text(enum campaign_factor factor, const struct campaign_valu
 /* The fewest digits that read back as the same number. */
 void campaign_real_text(double real, char *text, size_t text_bytes);
 
+/* What the dot products are multiplied by, default or not. */
+double campaign_point_scale(const struct campaign_point *point);
+
 /* Index of a parameter; -1: the variant has none of that name. */
 int campaign_parameter_index(const struct attn_variant *variant, const char *name);
 /* Rung `index` of the ladder, likewise for any level. */

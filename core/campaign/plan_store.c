@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plans to and from columns: one named factor each, so that a reader of results needs nothing but the table. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +22,7 @@ static enum attn_status store_factor(const struct campaign_point *point, enum ca
     case FACTOR_INTEGER:
     case FACTOR_FLAG: return record_add_integer(fields, info->name, value.integer);
     case FACTOR_REAL: /* only scale has a column; the table shows what is used, default or not */
-        return record_add_real(fields, info->name,
-                               value.real != 0.0 ? value.real : (float)(1.0 / sqrt((double)point->form.head_dim)));
+        return record_add_real(fields, info->name, campaign_point_scale(point));
     case FACTOR_NAME: return record_add_text(fields, info->name, value.text ? value.text : "");
     default: campaign_value_text(factor, &value, text, sizeof text); return record_add_text(fields, info->name, text);
     }

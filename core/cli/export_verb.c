@@ -80,6 +80,10 @@ static void put_factors(struct writer *writer, const struct campaign_point *poin
             put_integer(writer, info->name, value.integer);
             continue;
         }
+        if (factor == FACTOR_SCALE) {
+            put_real(writer, info->name, campaign_point_scale(point));
+            continue;
+        }
         campaign_value_text(factor, &value, text, sizeof text);
         put_text(writer, info->name, text);
     }

@@ -95,6 +95,11 @@ static enum attn_status profile_point(struct campaign_station *station, const st
 }
 
 int cli_loop(const struct cli_call *call, struct campaign_plan *plan) {
+    if (plan->point_count > 1) {
+        fprintf(stderr, "attnbench time: --loop and --profile take one point; these words make %zu\n",
+                plan->point_count);
+        return CLI_USAGE;
+    }
     const struct campaign_point *const point = &plan->points[0];
     const bool profile = call->arguments.profile;
     const double loop_s = call->arguments.loop_s > 0 ? call->arguments.loop_s : PROFILE_S;

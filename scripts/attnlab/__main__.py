@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: python -m attnlab, or attnlab."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +54,16 @@ def _read(where: list[Path]) -> list:
     return runs
 
 
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A place that cannot be written to is told, not traced."""
+    try:
+        yield
+    except OSError as error:
+        typer.echo(f"attnlab: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
 @app.callback()
 def attnlab() -> None:
     """Looks at what attnbench measured."""
@@ -79,9 +91,10 @@ def tables(
         if output is None:
             typer.echo(text, nl=False)
             continue
-        output.mkdir(parents=True, exist_ok=True)
         path = output / f"{run.name}.{form.value}"
-        path.write_text(text)
+        with _writing():
+            output.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
         typer.echo(path)
 
 
@@ -90,8 +103,8 @@ def figures(
     where: Runs,
     output: Annotated[Path, typer.Option("-o", "--output", help="the directory to write into")] = Path(),
 ) -> None:
-    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed; of studies
-    what was measured beside what was expected."""
+    """Writes what each run has to show: time against length or by variant, scaling, accuracy against speed,
+    rows under their roofs; of studies what was measured beside what was expected."""
     runs = _read(where)
     from attnlab import figures as runfigures
     from attnlab import studyfigures
@@ -99,7 +112,8 @@ def figures(
 
     for run in runs:
         drawer = studyfigures if isinstance(run, StudyRun) else runfigures
-        written = drawer.write(run, output)
+        with _writing():
+            written = drawer.write(run, output)
         for path in written:
             typer.echo(path)
         if not written:

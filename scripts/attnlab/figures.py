@@ -25,6 +25,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*")
 PANELS = 12  # on one page
 LENGTHS = ("query_len", "key_len")
+SIZES = (*LENGTHS, "batch", "query_heads", "key_heads", "head_dim", "value_dim", "scale")
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -71,7 +72,7 @@ def _groups(points: list[Point], factors: list[str]) -> dict[tuple, list[Point]]
 
 
 def _title(factors: list[str], values: tuple) -> str:
-    return fill(", ".join(f"{f} {value_text(f, v)}" for f, v in zip(factors, values, strict=True)), 42)
+    return fill(", ".join(f"{f} {value_text(f, v)}" for f, v in zip(factors, values, strict=True)), 34)
 
 
 def _pages(panels: dict) -> Iterator[dict]:
@@ -132,7 +133,14 @@ def _grows_with_threads(run: Run) -> list[str]:
 
 
 def _swept_length(run: Run) -> str | None:
-    return next((f for f in LENGTHS if f in run.varying and f not in _grows_with_threads(run)), None)
+    """A length that varies while all else but sizes tied to it stays; one that comes with another pass is no axis."""
+
+    def is_swept(length: str) -> bool:
+        rest = [f for f in run.factor_names if f != length and (f in run.varying or f not in SIZES)]
+        return any(len(own) > 1 for own in _groups(run.points, rest).values())
+
+    candidates = [f for f in LENGTHS if f in run.varying and f not in _grows_with_threads(run)]
+    return next(filter(is_swept, candidates), None)
 
 
 def time_against_length(run: Run) -> Iterator[tuple[str, Figure]]:

@@ -101,6 +101,7 @@ class Words(Program):
             (["time", "naive", "query_len=8", "head_dim=8", "isa=avx3"], "avx2"),
             (["run"], "usage: attnbench run CONFIG"),
             (["run", "a", "b"], "usage: attnbench run CONFIG"),
+            (["time", "naive", "query_len=8,16", "head_dim=8", "--loop", "1"], "take one point; these words make 2"),
             (["check", "--timeout", "soon"], "soon"),
             (["check", "--only"], "needs a value"),
             (["check", "--only", "("], "regular expression"),
@@ -298,6 +299,7 @@ class Runs(Program):
         self.assertEqual([row["variant"] for row in rows], ["honest", "crashes"])
         self.assertEqual([row["status"] for row in rows], ["MEASURED", "FAILED"])
         self.assertEqual(rows[1]["median_ns"], "nan")
+        self.assertAlmostEqual(rows[0]["scale"], 8**-0.5, places=7, msg="what was used, though nobody asked")
         header, *lines = call(SABOTEURS, "export", self.run_directory).stdout.splitlines()
         self.assertEqual(header.split(",")[0], "point")
         self.assertEqual(lines[0].split(",")[0], rows[0]["point"])

@@ -199,6 +199,12 @@ def test_figures_of_a_ladder(tmp_path):
     assert drawn(tmp_path, mixed()) == ["time_by_variant", "accuracy_against_speed"]
 
 
+def test_lengths_of_different_problems_are_no_sweep(tmp_path):
+    passes = {64: "forward", 128: "backward"}
+    points = [point((n * n,), query_len=n, variant=v, **{"pass": passes[n]}) for n in passes for v in ("a", "b")]
+    assert drawn(tmp_path, points) == ["time_by_variant", "accuracy_against_speed"]
+
+
 def test_figures_of_weak_scaling(tmp_path):
     points = [point((1e6, 2e6), batch=t, threads=t, variant=v) for t in (1, 2, 4) for v in ("a", "b")]
     assert drawn(tmp_path, points) == ["scaling", "accuracy_against_speed"]
@@ -218,7 +224,9 @@ def visible_labels(axis):
 def test_no_text_is_cut_off_or_overlaps(tmp_path, kind):
     """Every text lies inside its figure, and no two of an axis or a legend cover each other."""
     names = ["naive", "parallel_query_tiles", "parallel_key_splits", "online_tiled", "blas_unfused", "tiled"]
-    lengths = (512,) if kind is figures.time_by_variant else (128, 512, 2048, 8192)
+    by_variant = kind is figures.time_by_variant
+    lengths = (512,) if by_variant else (128, 512, 2048, 8192)
+    kinds = [(4, 64, "f32"), (4, 128, "bf16"), (32, 64, "bf16"), (32, 128, "f32")] if by_variant else [(8, 64, "f32")]
     points = [
         roofed(
             (n * n * (1 + i) / t, n * n * (900 if v == "tiled" else 2) / t),
@@ -228,9 +236,13 @@ def test_no_text_is_cut_off_or_overlaps(tmp_path, kind):
             query_len=n,
             threads=t,
             variant=v,
+            query_heads=heads,
+            head_dim=dim,
+            type=element,
             bound_fraction=0.01 * (i + 1),
         )
         for n in lengths
+        for heads, dim, element in kinds
         for i, v in enumerate(names)
         for t in (1, 2, 16)
     ]
@@ -278,6 +290,16 @@ def test_reading_what_attnbench_wrote(tmp_path):
         "tiny_accuracy_against_speed.png",
         "tiny_time_against_length.png",
     ]
+
+
+@pytest.mark.parametrize("command", ["tables", "figures"])
+def test_where_nothing_can_be_written_is_told(tmp_path, command):
+    write(tmp_path / "results.h5", mixed())
+    (tmp_path / "file").write_text("in the way")
+    ended = call(command, tmp_path / "results.h5", "-o", tmp_path / "file")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("attnlab: ")
+    assert "Traceback" not in ended.stderr
 
 
 def test_files_that_are_not_results(tmp_path):
