@@ -28,6 +28,14 @@ typedef void layer_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n
                         const layer_real *a, int64_t lda, const layer_real *b, int64_t ldb, layer_real beta,
                         layer_real *c, int64_t ldc);
 
+/* On a function whose loops are worth wider vectors than the build's own: it is compiled for several levels, and the
+ * loader takes the highest that the CPU has. Nothing is contracted or reordered, so all levels give the same bits. */
+#if defined __x86_64__ && defined __gnu_linux__ && defined __GNUC__ && !defined __clang__
+#define LAYER_WIDE __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define LAYER_WIDE
+#endif
+
 /* What the caller lends to compute with. Results are the same bits for any number of threads. */
 struct layer_compute {
     layer_gemm *gemm;

@@ -129,6 +129,23 @@ Test(gelu, known_values) {
     }
 }
 
+/* In units of roundoff: x^2 of the exponent's argument, 2 |x| of a polynomial whose terms cancel further out, 12 of the
+ * other operations. Results below the normal numbers are 0. */
+Test(gelu, is_as_exact_as_its_argument_everywhere) {
+    for (int n = -5600; n <= 5600; ++n) {
+        const layer_real x = (layer_real)(n / 400.0 + 1e-3);
+        const long double want = 0.5L * x * erfcl(-(long double)x * 0.70710678118654752440084436210484904L);
+        const double allowed = (12 + 2 * fabs((double)x) + (double)x * (double)x) * roundoff();
+        layer_real y;
+        layer_gelu_forward(&one_thread, 1, &x, &y);
+        expect_near((double)y, (double)want, allowed * fabs((double)want) + 0x1p-122, "gelu");
+    }
+    const layer_real beyond[] = {INFINITY, NAN};
+    layer_real y[2];
+    layer_gelu_forward(&one_thread, 2, beyond, y);
+    cr_expect(y[0] == INFINITY && isnan(y[1]));
+}
+
 /* ---- positions ---- */
 
 static double dot(const layer_real *a, const layer_real *b, int64_t count) {

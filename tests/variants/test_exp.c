@@ -17,7 +17,7 @@ static const struct {
 };
 enum { LEVELS = sizeof levels / sizeof *levels, COUNT = 4096 };
 
-/* What kernels/exp.h promises wherever the result is a normal number. */
+/* What contract/exp.h promises wherever the result is a normal number. */
 static const double allowed_ulps = 1.1;
 
 /* |got - exp(x)| in units of the last place of a float as large as exp(x). */

@@ -8,8 +8,8 @@
 #define KERNELS_PLAIN_H
 
 #include "contract/execution.h"
+#include "contract/exp.h"
 #include "contract/row.h"
-#include "kernels/exp.h"
 
 static inline int64_t plain_min(int64_t a, int64_t b) {
     return a < b ? a : b;

@@ -7,8 +7,8 @@
  * with and without fused multiply-add).
  * Results below 2^-126 are 0: a softmax weight that small is far below what a sum with a 1 in it can hold, and
  * arithmetic on subnormal numbers is slow. -inf gives 0, overflow gives +inf, a NaN stays a NaN. */
-#ifndef KERNELS_EXP_H
-#define KERNELS_EXP_H
+#ifndef CONTRACT_EXP_H
+#define CONTRACT_EXP_H
 
 #include <math.h>
 
