@@ -160,11 +160,14 @@ class Model:
         def vectors_of(batch: list[int]) -> tuple[list[int], np.ndarray]:
             return batch, self.run([ids[index] for index in batch], variant, isa, each)[0]
 
-        with ThreadPoolExecutor(workers) as pool:
+        pool = ThreadPoolExecutor(workers)
+        try:
             for done in as_completed([pool.submit(vectors_of, batch) for batch in chosen]):
                 batch, found = done.result()
                 vectors[batch] = found
                 advance(len(batch))
+        finally:
+            pool.shutdown(cancel_futures=True)  # an interrupt does not wait for what has not begun
         return vectors
 
 

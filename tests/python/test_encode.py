@@ -154,6 +154,14 @@ def test_damaged_weights_are_refused(model, tmp_path):
         encode.Model(tmp_path)
 
 
+def test_threads_that_take_batches_change_no_bit(model):
+    lines = [" ".join(["river"] * (1 + n % 40)) for n in range(60)]
+    one, heard = model.encode(lines, threads=1), []
+    np.testing.assert_array_equal(model.encode(lines, threads=3, advance=heard.append), one)
+    assert sum(heard) == len(lines)
+    assert len(heard) > 1
+
+
 def _run(*words):
     return CliRunner().invoke(app, ["encode", *map(str, words)])
 
