@@ -198,7 +198,7 @@ def throughput(
     rounds: Annotated[int, typer.Option(min=1, help="timed passes of each contestant")] = 5,
     spin: Annotated[bool, typer.Option("--spin", help="idle threads wait as each library does by itself")] = False,
 ) -> None:
-    """Measures how fast MiniLM-L6 encodes with each variant, beside PyTorch on the same weights, and prints a table."""
+    """Measures how fast MiniLM-L6 encodes with each variant, beside other libraries, and prints a table."""
     from rich.console import Console
     from rich.progress import Progress
 

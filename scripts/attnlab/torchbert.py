@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A BERT encoder of PyTorch's functions on the weights of `encode.Model`: what `attnlab throughput` compares with.
-
-Texts are sorted by length and padded to the longest of their batch; a batch without padding gets no mask.
-"""
-
-from collections.abc import Sequence
+A batch without padding gets no mask."""
 
 import numpy as np
 
 from attnlab.encode import Model
+from attnlab.paddedbert import PaddedBert
 from attnlab.peer import library
 
 
-class TorchBert:
+class TorchBert(PaddedBert):
+    package = "torch"
+
     def __init__(self, model: Model):
         """Raises peer.Absent where there is no PyTorch. The weights are shared, not copied."""
         self.torch, self.config = library("torch"), model.config
@@ -41,29 +40,18 @@ class TorchBert:
         wide = functional.gelu(self._map(x, f"{name}.intermediate.dense"))
         return self._norm(x + self._map(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
-    def _batch(self, ids: Sequence[Sequence[int]]):
-        """Vectors [texts, features] at unit norm: the mean over the tokens that are no padding."""
-        torch, lengths = self.torch, [len(text) for text in ids]
-        padded = np.zeros((len(ids), max(lengths)), np.int64)
-        for row, text in zip(padded, ids, strict=True):
-            row[: len(text)] = text
-        live = torch.from_numpy(np.arange(max(lengths)) < np.array(lengths)[:, None])
-        mask = None if min(lengths) == max(lengths) else live[:, None, None, :]
-        table = {part: self.weights[f"embeddings.{part}_embeddings.weight"]
-                 for part in ("word", "position", "token_type")}  # fmt: skip
-        x = torch.nn.functional.embedding(torch.from_numpy(padded), table["word"])
-        x = self._norm(x + table["position"][: max(lengths)] + table["token_type"][0], "embeddings.LayerNorm")
-        for block in range(self.config["num_hidden_layers"]):
-            x = self._block(x, f"encoder.layer.{block}", mask)
-        return torch.nn.functional.normalize((x * live[:, :, None]).sum(1), dim=1)  # the sum points where the mean does
-
-    def encode_ids(self, ids: Sequence[Sequence[int]], threads: int, batch_texts: int) -> np.ndarray:
-        """A vector per text, in their order."""
+    def _prepare(self, threads: int) -> None:
         self.torch.set_num_threads(threads)
-        order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
-        vectors = np.empty((len(ids), self.config["hidden_size"]), np.float32)
+
+    def _batch(self, padded: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         with self.torch.inference_mode():
-            for start in range(0, len(ids), batch_texts):
-                chosen = order[start : start + batch_texts]
-                vectors[chosen] = self._batch([ids[index] for index in chosen]).numpy()
-        return vectors
+            live = self.torch.from_numpy(np.arange(lengths[0]) < lengths[:, None])
+            mask = None if lengths[-1] == lengths[0] else live[:, None, None, :]
+            table = {part: self.weights[f"embeddings.{part}_embeddings.weight"]
+                     for part in ("word", "position", "token_type")}  # fmt: skip
+            x = self.torch.nn.functional.embedding(self.torch.from_numpy(padded), table["word"])
+            x = self._norm(x + table["position"][: lengths[0]] + table["token_type"][0], "embeddings.LayerNorm")
+            for block in range(self.config["num_hidden_layers"]):
+                x = self._block(x, f"encoder.layer.{block}", mask)
+            sums = (x * live[:, :, None]).sum(1)  # they point where the means do
+            return self.torch.nn.functional.normalize(sums, dim=1).numpy()
