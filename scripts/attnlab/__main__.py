@@ -188,6 +188,49 @@ def encode(
 
 
 @app.command()
+def throughput(
+    texts: Annotated[Path | None, typer.Argument(help="UTF-8 text, one text per line; drawn ones if left out")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the Markdown file to write too")] = None,
+    variants: Annotated[
+        str, typer.Option(metavar="LIST", help="attnbench list names them")
+    ] = "naive,online_tiled,blas_unfused,flash",
+    threads: Annotated[str, typer.Option(metavar="LIST", help="threads of the model")] = "1,2",
+    rounds: Annotated[int, typer.Option(min=1, help="timed passes of each contestant")] = 5,
+    spin: Annotated[bool, typer.Option("--spin", help="idle threads wait as each library does by itself")] = False,
+) -> None:
+    """Measures how fast MiniLM-L6 encodes with each variant, beside other libraries, and prints a table."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from attnlab import encode as encoder
+    from attnlab import native, peers
+    from attnlab import throughput as driver
+
+    driver.settle_environment(not spin)
+    try:
+        counts = driver.parse_threads(threads)
+        model = encoder.Model()
+        lines = encoder.read_lines(texts) if texts else driver.default_texts()
+        ids = model.tokens(lines, f"{texts or 'drawn'}:{{}}")
+        about = driver.provenance(driver.origin(), texts.name if texts else driver.DRAWN, ids, rounds, not spin)
+        contestants = driver.ours(model, ids, variants.split(","), counts)
+        console = Console(stderr=True)
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("encoding", total=None)
+            contestants += driver.rivals(model, ids, counts)
+            progress.update(task, total=sum(c.run is not None for c in contestants) * (rounds + 1))
+            driver.measure(contestants, rounds, lambda: progress.advance(task))
+    except (encoder.Refused, peers.Refused, ValueError, native.Unsupported, OSError) as error:
+        raise _refuse(error) from error
+    text = driver.markdown(contestants, ids, about)
+    typer.echo(text, nl=False)
+    if output:
+        with _writing():
+            output.write_text(text)
+    raise typer.Exit(4 if any(c.status == "REJECTED" for c in contestants) else 0)
+
+
+@app.command()
 def trace(
     text: Annotated[str | None, typer.Argument(help="a sentence for MiniLM-L6")] = None,
     table: Annotated[str | None, typer.Option(help="a worked table instead: cat5, cat6, s4, weightless, moved")] = None,

@@ -47,7 +47,7 @@ class OnnxRuntime(_Masked):
         self.out = self._packed(drawn.array("out"))
         node = self._grouped(onnx, drawn) if grouped else self._plain(onnx, drawn, causal)
         before = _tasks()
-        self.session = runtime.InferenceSession(self._model(onnx, node), self._options(runtime, threads),
+        self.session = runtime.InferenceSession(self._model(onnx, node), self.options(runtime, threads),
                                                 ["CPUExecutionProvider"])  # fmt: skip
         self.threads = 1 + _tasks() - before  # the caller works too
         self.binding = self.session.io_binding()
@@ -83,7 +83,7 @@ class OnnxRuntime(_Masked):
         return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
 
     @staticmethod
-    def _options(runtime, threads: int):
+    def options(runtime, threads: int):
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         passive = os.environ.get("OMP_WAIT_POLICY") == "passive"

@@ -41,7 +41,13 @@ class Refused(Exception):  # noqa: N818 - as in newvariant
         self.code = code
 
 
-def _attnbench(*words: object) -> str:
+def environment(passive: bool) -> dict[str, str]:
+    """This process's, as libraries that live together are measured in; `passive`: idle threads sleep."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    return kept | SETTINGS | (PASSIVE if passive else {})
+
+
+def attnbench(*words: object) -> str:
     if not PROGRAM.is_file():
         raise Refused(f"{PROGRAM} is not there; run scripts/setup")
     done = subprocess.run([PROGRAM, *map(str, words)], capture_output=True, text=True)
@@ -61,23 +67,21 @@ def _versioned(variant: str, libraries: tuple) -> str:
 
 def plan(config: Path, run: Path, only: str | None, quick: bool, libraries: tuple) -> None:
     """Makes the run directory; peers are planned under the names of their installed versions."""
-    labels = [line.split()[1] for line in _attnbench("plan", config).split("\n\n")[0].splitlines()]
+    labels = [line.split()[1] for line in attnbench("plan", config).split("\n\n")[0].splitlines()]
     variants = dict.fromkeys(label.split("/")[0] for label in labels)
     named = ",".join(_versioned(variant, libraries) for variant in variants)
     options = (["--only", only] if only else []) + (["--quick"] if quick else [])
-    _attnbench("plan", config, "-o", run, "--set", f"variant={named}", *options)
+    attnbench("plan", config, "-o", run, "--set", f"variant={named}", *options)
 
 
 class Worker:
     """A process of peerworker; `next` hands out what it says."""
 
     def __init__(self, run: Path, invocation: int, positions: list[int], module: str, passive: bool):
-        environment = {name: value for name, value in os.environ.items() if name not in UNSET}
-        environment |= SETTINGS | (PASSIVE if passive else {})
         self.source, sink = os.pipe()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "attnlab.peerworker", run, str(invocation), str(sink), module],
-            stdin=subprocess.PIPE, stdout=sys.stderr, pass_fds=[sink], env=environment)  # fmt: skip
+            stdin=subprocess.PIPE, stdout=sys.stderr, pass_fds=[sink], env=environment(passive))  # fmt: skip
         os.close(sink)
         self.process.stdin.write(json.dumps(positions).encode())
         self.process.stdin.close()
@@ -252,4 +256,4 @@ def directory_name(config: Path) -> Path:
 
 
 def rebuild(directory: Path) -> None:
-    _attnbench("rebuild", directory)
+    attnbench("rebuild", directory)
