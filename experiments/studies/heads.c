@@ -102,17 +102,21 @@ static enum attn_status compare_cost(struct study_run *run, struct attn_error *e
     study_expect(run, "C19", "operations of 8 heads of 64 / of one of 512", STUDY_ALONE,
                  attn_problem_flops(&many) / attn_problem_flops(&one), 1, 1);
     drawn_normals(study_seed(run), 20, 3 * TIMED, 1, q);
-    struct layer_attention attention;
-    status = study_variant(run, "parallel_heads", &attention, error);
+    const struct layer_variant *variant;
+    status = study_registered(run, "parallel_heads", &variant, error);
+    if (status)
+        return status;
+    struct layer_variant teams[2] = {*variant, *variant}; /* of one thread, and of all */
+    teams[0].execution.threads = 1;
     double seconds[2] = {INFINITY, INFINITY};
     for (int n = 0; n < 2 * REPEATS && !status; ++n) {
-        struct layer_variant *const variant = attention.context;
-        variant->execution.threads = n % 2 ? study_threads(run) : 1;
-        layer_variant_release(variant); /* its workspace was for another number of threads */
+        const struct layer_attention attention = {.context = &teams[n % 2], .run = layer_variant_attention};
         const int64_t begun_ns = machine_clock_ns();
         status = drawn_attention(&attention, many, q, q + TIMED, q + 2 * TIMED, q + 3 * TIMED, error);
         seconds[n % 2] = fmin(seconds[n % 2], 1e-9 * (double)(machine_clock_ns() - begun_ns));
     }
+    layer_variant_release(&teams[0]);
+    layer_variant_release(&teams[1]);
     char series[32];
     snprintf(series, sizeof series, "%d threads", study_threads(run));
     if (!status)

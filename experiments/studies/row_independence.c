@@ -118,21 +118,23 @@ static enum attn_status take_time(const struct layer_attention *attention, const
 
 static enum attn_status take_times(struct study_run *run, double *gained, struct attn_error *error) {
     struct arrays arrays;
-    struct layer_attention attention;
+    const struct layer_variant *flash;
     double together, alone, one_thread;
     enum attn_status status = draw(run, LONG, &arrays, error);
     if (!status)
-        status = study_variant(run, "flash", &attention, error);
+        status = study_registered(run, "flash", &flash, error);
     if (status)
         return status;
-    struct layer_variant single = *(const struct layer_variant *)attention.context;
+    struct layer_variant team = *flash, single = *flash;
     single.execution.threads = 1;
-    const struct layer_attention on_one = {.context = &single, .run = attention.run};
-    status = take_time(&attention, &arrays, LONG, &together, error);
+    const struct layer_attention on_all = {.context = &team, .run = layer_variant_attention},
+                                 on_one = {.context = &single, .run = layer_variant_attention};
+    status = take_time(&on_all, &arrays, LONG, &together, error);
     if (!status)
         status = take_time(&on_one, &arrays, LONG, &one_thread, error);
     if (!status)
         status = take_time(&on_one, &arrays, 1, &alone, error);
+    layer_variant_release(&team);
     layer_variant_release(&single);
     if (status)
         return status;
