@@ -45,7 +45,8 @@ def save(figure: Figure, path: Path, dpi: int, colours: int = 64) -> None:
     """As a palette, whose 64 colours drawings do not exceed visibly, but for shades: a third of the bytes."""
     drawn = BytesIO()
     figure.savefig(drawn, dpi=dpi)
-    Image.open(drawn).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    image = Image.open(drawn).convert("RGB")
+    image.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 class Looks:
