@@ -14,6 +14,7 @@ struct normal {
 };
 
 #ifdef LAYER_F64
+#define LOOP /* erfc is a call */
 
 /* erfc keeps its relative accuracy far to the left, where 1 + erf has none. */
 static inline struct normal normal_at(double x) {
@@ -21,6 +22,7 @@ static inline struct normal normal_at(double x) {
 }
 
 #else
+#define LOOP _Pragma("omp simd")
 
 /* In plain arithmetic without branches, so that loops become vector code: erfc would take as long as the products
  * around it. Phi(-t) = exp(-t^2 / 2) m(t) for t >= 0, where m is a polynomial in (t - 3) / (t + 3), minimax in relative
@@ -46,14 +48,11 @@ static inline struct normal normal_at(float x) {
 #endif
 
 LAYER_WIDE static void forward_span(int64_t count, const layer_real *x, layer_real *y) {
-#pragma omp simd
-    for (int64_t n = 0; n < count; ++n)
-        y[n] = x[n] * normal_at(x[n]).distribution;
+    LOOP for (int64_t n = 0; n < count; ++n) y[n] = x[n] * normal_at(x[n]).distribution;
 }
 
 LAYER_WIDE static void backward_span(int64_t count, const layer_real *x, const layer_real *dy, layer_real *dx) {
-#pragma omp simd
-    for (int64_t n = 0; n < count; ++n) {
+    LOOP for (int64_t n = 0; n < count; ++n) {
         const struct normal normal = normal_at(x[n]);
         dx[n] = dy[n] * (normal.distribution + x[n] * INVERSE_ROOT_TWO_PI * normal.bell);
     }
