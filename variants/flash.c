@@ -132,14 +132,13 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
                                                               head % problem->key_heads, n % call.plan.blocks);
             attn_profile_spent(call.profile, omp_get_thread_num(), ATTN_PACKING, begun_ns);
         }
-        if (tiles)
+        if (tiles) {
             amx_begin();
-        if (tiles)
             attend(&amx_engine, &call, tasks, execution->parameters[SCHEDULE]);
-        else
-            attend(&flash_panels, &call, tasks, execution->parameters[SCHEDULE]);
-        if (tiles)
             amx_end();
+        } else {
+            attend(&flash_panels, &call, tasks, execution->parameters[SCHEDULE]);
+        }
     }
 }
 

@@ -18,19 +18,6 @@ SETS = {"paragraph": 3, "sentences": 5}
 """The sets of texts in minilm_l6.h5, each with the layer that it holds."""
 
 
-@pytest.fixture(scope="module")
-def model():
-    try:
-        return encode.Model()
-    except encode.Refused as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def weights(model):
-    return {name: array.astype(np.float64) for name, array in model.weights.items() if array.dtype == np.float32}
-
-
 def _run(*words):
     return CliRunner().invoke(app, ["capture", *map(str, words)])
 

@@ -36,19 +36,6 @@ WORDS = [
 
 
 @pytest.fixture(scope="module")
-def model():
-    try:
-        return encode.Model()
-    except encode.Refused as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def weights(model):
-    return {name: array.astype(np.float64) for name, array in model.weights.items() if array.dtype == np.float32}
-
-
-@pytest.fixture(scope="module")
 def texts():
     """50 sentences, of 1 to 90 words and a few symbols."""
     draw = np.random.default_rng(5)

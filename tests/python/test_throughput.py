@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from attnlab import encode, peers, throughput
+from attnlab import peers, throughput
 from attnlab.__main__ import app
 from attnlab.peer import library
 
@@ -15,14 +15,6 @@ pytest.importorskip("tokenizers", reason="scripts/setup --model installs it")
 pytest.importorskip("safetensors", reason="scripts/setup --model installs it")
 
 TEXTS = [" ".join(["river", "bank"] * n) for n in (1, 9, 2, 2, 30, 4, 1, 5)]
-
-
-@pytest.fixture(scope="module")
-def model():
-    try:
-        return encode.Model()
-    except encode.Refused as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from attnlab import encode, senses, trace, traceview
+from attnlab import senses, trace, traceview
 from attnlab.__main__ import app
 
 RIVER = "He sat on the river bank."
@@ -107,21 +107,6 @@ def test_heads_that_look_by_position_are_set_aside():
     ]
     assert trace.most_telling(made) == 1
     assert trace.most_telling(made[:1]) == 0
-
-
-@pytest.fixture(scope="module")
-def model():
-    pytest.importorskip("tokenizers", reason="scripts/setup --model installs it")
-    pytest.importorskip("safetensors", reason="scripts/setup --model installs it")
-    try:
-        return encode.Model()
-    except encode.Refused as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def weights(model):
-    return {name: array.astype(np.float64) for name, array in model.weights.items() if array.dtype == np.float32}
 
 
 @pytest.mark.parametrize("layer", range(6))

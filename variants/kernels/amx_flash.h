@@ -165,8 +165,7 @@ static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t b
         else
             amx_panel_weights(tile, r, true, block_first + j, dots + n % 2 * DOTS, weights, &rows);
     }
-    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + tile->call->plan.threshold);
-    if (vec_any(vec_bits_max(rows.highest, limit) != limit))
+    if (!vec_exp2_within(rows.highest, tile->call->plan.threshold))
         return false;
     for (int n = 0; n < AMX_BLOCK; ++n)
         tile->states[r + n].sum += vec_sum(rows.sums[n]);

@@ -32,13 +32,13 @@ static inline void backward_finish_row(const struct backward_row *row, const str
     edge_finish_scores(&rest, first, last, weights);
     for (int64_t n = 0; n < count; n += VEC_LANES) {
         const vec score = vec_load(weights + n);
-        const vec_bits masked = score == vec_all(-INFINITY), mark = (vec_bits)vec_all(EDGE_MASKED) & masked;
+        const vec_bits masked = score == vec_all(-INFINITY);
         const vec weight = vec_exp2(score - vec_all(row->lse * EDGE_LOG2E));
         vec slope = weight * (vec_load(slopes + n) - vec_all(row->d));
         if (capped)
             slope *= vec_load(bends + n);
-        vec_store(weights + n, (vec)(((vec_bits)weight & ~masked) | mark));
-        vec_store(slopes + n, (vec)(((vec_bits)slope & ~masked) | mark));
+        vec_store(weights + n, vec_select(masked, vec_all(EDGE_MASKED), weight));
+        vec_store(slopes + n, vec_select(masked, vec_all(EDGE_MASKED), slope));
     }
 }
 

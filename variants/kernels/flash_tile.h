@@ -157,13 +157,15 @@ static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t
     float *const weights = tile->weights + r * plan->block_keys, tops[PANEL_ROWS];
     struct panel_rows rows = {.head_dim = tile->call->problem->head_dim, .threshold = plan->threshold};
     rows.queries = tile->queries + r * rows.head_dim;
-    bool settled = span->plain;
+    bool settled = true;
+    if (!span->plain)
+        return false;
     for (int n = 0; n < PANEL_ROWS; ++n) {
         rows.begin[n] = (int32_t)flash_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
         rows.end[n] = (int32_t)flash_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
         settled &= tile->states[r + n].reference > -INFINITY;
     }
-    if (span->plain && !settled) {
+    if (!settled) {
         const bool whole = span->whole_first < span->whole_last;
         settled = true;
         panel_tops(&rows, panel, whole ? span->whole_first : span->first, tops);

@@ -110,12 +110,6 @@ struct panel_rows {
     float sums[PANEL_ROWS]; /* of weights; they are added here */
 };
 
-/* Whether `highest`, of bits that vec_exp2_from gave, is within the threshold. */
-VEC_INLINE bool panel_within(const struct panel_rows *rows, vec_bits highest) {
-    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + rows->threshold);
-    return !vec_any(vec_bits_max(highest, limit) != limit);
-}
-
 /* The fused step for whole panels that every row sees: weights leave the registers only once, while the next tile's
  * products are already under way. False, with weights and sums worthless, when some dot lies beyond the threshold. */
 static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, const float *panel, int64_t panels,
@@ -145,7 +139,7 @@ static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, con
     }
     for (int r = 0; r < PANEL_ROWS; ++r)
         rows->sums[r] += vec_sum(sum[r]);
-    return panel_within(rows, highest);
+    return vec_exp2_within(highest, rows->threshold);
 }
 
 /* acc[r] = queries[r] . the VEC_LANES keys from `first` on, a multiple of VEC_LANES. `panel` is that of key 0. */
@@ -197,7 +191,7 @@ static __attribute__((noinline)) bool panel_edge_weights(struct panel_rows *rows
     }
     for (int r = 0; r < PANEL_ROWS; ++r)
         rows->sums[r] += vec_sum(sum[r]);
-    return panel_within(rows, highest);
+    return vec_exp2_within(highest, rows->threshold);
 }
 
 /* The highest dot of each row with those of VEC_LANES keys from `first` on that it sees; -inf: it sees none. */

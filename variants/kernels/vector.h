@@ -241,6 +241,12 @@ VEC_INLINE vec vec_exp2_from(vec x, vec shifted, vec lowest, vec_bits *rounded) 
     return vec_exp2_fraction(x - (n - shifted)) * (vec)((vec_bits)n << 23);
 }
 
+/* Whether `highest`, the largest of what *rounded was filled with, lies at most `threshold` above its origin. */
+VEC_INLINE bool vec_exp2_within(vec_bits highest, float threshold) {
+    const vec_bits limit = (vec_bits)vec_all(VEC_EXP2_MAGIC + threshold);
+    return !vec_any(vec_bits_max(highest, limit) != limit);
+}
+
 /* 2^x for x <= 127, within 2.5 units in the last place; 0 below 2^-126.5 and for -inf; a NaN stays one. */
 VEC_INLINE vec vec_exp2(vec x) {
     vec_bits rounded;
