@@ -235,6 +235,21 @@ for foreign in ("hdf5", "jansson", "libfyaml"):
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+def test_a_closed_library_stays_under_its_threads():
+    """OpenMP's threads outlive a call; unloaded under them, the process crashes, one exit in a few."""
+    program = """
+import os, numpy as np
+from attnlab import native
+x = np.ones((1, 2, 64, 8), np.float32)
+native.attention(x, x, x, variant="flash", threads=2)
+native.ffi.dlclose(native.open_library())
+maps = open("/proc/self/maps").read()
+assert "libattnbench" in maps and "libgomp" in maps
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_only_the_flat_functions_leave_the_library():
     path = os.environ.get("ATTNBENCH_LIBRARY") or next(p for p in native.PLACES if p.is_file())
     listing = subprocess.run(["nm", "-D", "--defined-only", path], check=True, capture_output=True, text=True).stdout
