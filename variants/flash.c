@@ -67,28 +67,42 @@ static size_t workspace_bytes(const struct attn_problem *problem, const struct a
     return is_decode(problem) ? decode_plan_for(problem, execution).bytes : plan_for(problem, execution).bytes;
 }
 
+/* Keys that the row sees. */
+static int64_t row_keys(const struct attn_problem *problem, int64_t b, int64_t key_head, int64_t n) {
+    int64_t h, i;
+    flash_locate(problem, key_head, n, &h, &i);
+    const struct attn_row row = attn_row_begin(problem, b, h, i);
+    return row.key_end - row.key_begin;
+}
+
 static void write_tasks(const struct flash_call *call, struct flash_task *tasks) {
-    const struct attn_problem *const problem = call->problem;
-    for (int64_t n = 0; n < call->plan.tasks; ++n) {
+    const struct flash_plan *const plan = &call->plan;
+    for (int64_t n = 0; n < plan->tasks; ++n) {
         struct flash_task *const task = &tasks[n];
-        const int64_t head = n / call->plan.tiles;
-        *task = (struct flash_task){head / problem->key_heads, head % problem->key_heads,
-                                    n % call->plan.tiles * call->plan.tile_rows, 0};
-        for (int64_t r = 0; r < call->plan.tile_rows && task->first_row + r < call->plan.rows; ++r) {
-            int64_t h, i;
-            flash_locate(problem, task->key_head, task->first_row + r, &h, &i);
-            const struct attn_row row = attn_row_begin(problem, task->b, h, i);
-            task->live_pairs += row.key_end - row.key_begin;
-        }
+        const int64_t head = n / plan->tiles, first_row = n % plan->tiles * plan->tile_rows;
+        const int64_t left = plan->rows - first_row, rows = left < plan->tile_rows ? left : plan->tile_rows;
+        *task = (struct flash_task){head / call->problem->key_heads, head % call->problem->key_heads, first_row, 0};
+        /* Its rows see about what the first and the last do: near enough to tell long from short. */
+        task->pairs = rows * (row_keys(call->problem, task->b, task->key_head, first_row) +
+                              row_keys(call->problem, task->b, task->key_head, first_row + rows - 1));
     }
     /* Longest first, so that the last task to finish is a short one. Shell sort: few, nearly ordered, no recursion. */
-    for (int64_t gap = call->plan.tasks / 2; gap > 0; gap /= 2)
-        for (int64_t n = gap; n < call->plan.tasks; ++n)
-            for (int64_t m = n; m >= gap && tasks[m - gap].live_pairs < tasks[m].live_pairs; m -= gap) {
+    for (int64_t gap = plan->tasks / 2; gap > 0; gap /= 2)
+        for (int64_t n = gap; n < plan->tasks; ++n)
+            for (int64_t m = n; m >= gap && tasks[m - gap].pairs < tasks[m].pairs; m -= gap) {
                 const struct flash_task other = tasks[m];
                 tasks[m] = tasks[m - gap];
                 tasks[m - gap] = other;
             }
+}
+
+/* Packs the n-th block of keys of the call. */
+VEC_INLINE void prepare(const struct flash_call *call, bool tiles, int64_t n) {
+    const int64_t head = n / call->plan.blocks, begun_ns = attn_profile_now(call->profile);
+    (tiles ? amx_prepare_block : flash_prepare_block)(call, head / call->problem->key_heads,
+                                                      head % call->problem->key_heads, n % call->plan.blocks);
+    turn_pass(flash_packed_blocks(call, head));
+    attn_profile_spent(call->profile, omp_get_thread_num(), ATTN_PACKING, begun_ns);
 }
 
 /* The tasks of this thread of the team. Dealt: in rounds, the order turned in every second one, so that whoever got the
@@ -119,19 +133,17 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
     const struct flash_call call = {problem, operands, plan_for(problem, execution), execution->workspace,
                                     execution->profile};
     struct flash_task *const tasks = (struct flash_task *)(call.workspace + call.plan.tasks_at);
-    const int64_t blocks = problem->batch * problem->key_heads * call.plan.blocks;
+    const int64_t heads = problem->batch * problem->key_heads;
     const bool tiles = uses_tiles(problem);
+    write_tasks(&call, tasks);
+    for (int64_t head = 0; head < heads; ++head)
+        *flash_packed_blocks(&call, head) = 0;
 #pragma omp parallel num_threads(execution->threads)
     {
-#pragma omp single nowait
-        write_tasks(&call, tasks);
-#pragma omp for schedule(static)
-        for (int64_t n = 0; n < blocks; ++n) {
-            const int64_t head = n / call.plan.blocks, begun_ns = attn_profile_now(call.profile);
-            (tiles ? amx_prepare_block : flash_prepare_block)(&call, head / problem->key_heads,
-                                                              head % problem->key_heads, n % call.plan.blocks);
-            attn_profile_spent(call.profile, omp_get_thread_num(), ATTN_PACKING, begun_ns);
-        }
+        /* No barrier behind it: a task waits for the keys of its own head, which some thread has been given to pack. */
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < heads * call.plan.blocks; ++n)
+            prepare(&call, tiles, n);
         if (tiles) {
             amx_begin();
             attend(&amx_engine, &call, tasks, execution->parameters[SCHEDULE]);

@@ -74,11 +74,11 @@ static inline uint16_t *amx_queries(const struct flash_tile *tile, int64_t r) {
 }
 
 /* Loads the queries of `count` rows as they are, with zeros behind them. */
-static inline void amx_tile_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
+static inline void amx_load_queries(const struct flash_tile *tile, int64_t count) {
     const struct attn_problem *const problem = tile->call->problem;
     memset(tile->queries, 0, (size_t)(count * amx_depth(problem)) * sizeof(uint16_t));
     for (int64_t r = 0; r < count; ++r)
-        memcpy(amx_queries(tile, r), flash_row_begin(tile, first_row, r), (size_t)problem->head_dim * sizeof(uint16_t));
+        memcpy(amx_queries(tile, r), flash_query(tile, r), (size_t)problem->head_dim * sizeof(uint16_t));
 }
 
 /* Dot products of AMX_BLOCK rows with one panel of keys, as rows of `stride` floats. */
@@ -92,7 +92,7 @@ static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, co
 
 /* Which of the VEC_LANES keys from `key` on row `r` of a tile sees. */
 static inline vec_bits amx_seen(const struct flash_tile *tile, int64_t r, int64_t key) {
-    const struct attn_row *const row = &tile->rows[r];
+    const struct flash_row *const row = &tile->rows[r];
     const vec_bits keys = vec_count_from(0);
     return (keys >= (int32_t)flash_clamp(row->key_begin - key, 0, VEC_LANES)) &
            (keys < (int32_t)flash_clamp(row->key_end - key, 0, VEC_LANES));
@@ -126,19 +126,19 @@ VEC_INLINE void amx_panel_weights(const struct flash_tile *tile, int64_t r, bool
     }
 }
 
-/* Gives rows without a reference a first one, from the dots of one panel; false when some row sees none of it. */
-static inline bool amx_settle(const struct flash_tile *tile, int64_t r, int64_t key, const float *dots) {
+/* Gives rows without a reference a first one, from what they see of the dots of one panel. */
+static inline void amx_first_references(const struct flash_tile *tile, int64_t r, int64_t key, const float *dots) {
     const float factor = tile->call->problem->scale * EDGE_LOG2E;
-    bool settled = true;
     for (int n = 0; n < AMX_BLOCK; ++n) {
         vec tops = vec_all(-INFINITY);
-        for (int x = 0; x < AMX_BLOCK && tile->states[r + n].reference == -INFINITY; x += VEC_LANES)
+        if (tile->states[r + n].reference > -INFINITY)
+            continue;
+        for (int x = 0; x < AMX_BLOCK; x += VEC_LANES)
             tops = vec_max(
                 vec_select(amx_seen(tile, r + n, key + x), vec_all(factor) * vec_load(dots + n * AMX_BLOCK + x), tops),
                 tops);
-        settled &= flash_row_settle(tile, r + n, vec_top(tops));
+        tile->states[r + n].reference = edge_reference(vec_top(tops));
     }
-    return settled;
 }
 
 static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
@@ -153,7 +153,8 @@ static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t b
         rows.sums[n] = vec_all(0.0f);
     float *const dots = tile->scores;
     amx_panel_scores(tile, r, panel, dots, AMX_BLOCK);
-    if (!amx_settle(tile, r, block_first + span->first, dots) || !flash_group_fusible(tile, r, AMX_BLOCK))
+    amx_first_references(tile, r, block_first + span->first, dots);
+    if (!flash_group_fusible(tile, r, AMX_BLOCK))
         return false;
     for (int64_t j = span->first, n = 0; j < span->last; j += AMX_BLOCK, ++n) {
         panel += elements;
@@ -175,8 +176,9 @@ static inline bool amx_fused(const struct flash_tile *tile, int64_t r, int64_t b
 /* Weights of row `r`, given its dots with keys [first, last): scores, softmax, rounding. */
 static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last, float *dots,
                                    uint16_t *weights) {
-    const struct attn_row *const row = &tile->rows[r];
-    const vec factor = vec_all(row->plain ? row->scale * EDGE_LOG2E : row->scale);
+    const struct flash_row *const row = &tile->rows[r];
+    const float scale = tile->call->problem->scale;
+    const vec factor = vec_all(row->plain ? scale * EDGE_LOG2E : scale);
     for (int64_t n = 0; n < last - first; n += VEC_LANES)
         vec_store(dots + n, factor * vec_load(dots + n));
     flash_row_weights(tile, r, first, last, dots);
@@ -218,8 +220,8 @@ static inline void amx_careful_values(const struct flash_tile *tile, int64_t r, 
 static inline void amx_group_values(const struct flash_tile *tile, int64_t r, int64_t block_first,
                                     const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
-    if (flash_span_cut(span) &&
-        !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
+    const bool cut = span->cut || span->last % AMX_BLOCK > 0; /* tiles read the values of whole panels */
+    if (cut && !*flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys)) {
         amx_careful_values(tile, r, block_first, span);
         return;
     }
@@ -235,7 +237,7 @@ static inline void amx_group_values(const struct flash_tile *tile, int64_t r, in
     }
 }
 
-static const struct flash_engine amx_engine = {AMX_BLOCK, AMX_BLOCK,   amx_tile_begin,
+static const struct flash_engine amx_engine = {AMX_BLOCK, AMX_BLOCK,   amx_load_queries,
                                                amx_fused, amx_careful, amx_group_values};
 
 #endif

@@ -138,4 +138,14 @@ static inline bool edge_all_finite(const float *values, int64_t count) {
     return sum == 0.0f;
 }
 
+/* The same of `rows` rows of `count` values. */
+static inline bool edge_rows_finite(int64_t rows, int64_t count, const float *values, int64_t stride) {
+    if (stride == count)
+        return edge_all_finite(values, rows * count);
+    bool finite = true;
+    for (int64_t n = 0; n < rows; ++n)
+        finite &= edge_all_finite(values + n * stride, count);
+    return finite;
+}
+
 #endif

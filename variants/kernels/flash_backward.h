@@ -12,9 +12,9 @@
 #define KERNELS_FLASH_BACKWARD_H
 
 #include <omp.h>
-#include <sched.h>
 
 #include "kernels/backward_unit.h"
+#include "kernels/turn.h"
 
 /* Scores and dP of one row, at keys [first, last), become P and dS where softcap, bias, ALiBi or a boolean mask take
  * part. Runs on to a whole register. */
@@ -156,9 +156,7 @@ static inline void backward_end_visit(const struct backward_unit *unit, const st
                                       int64_t *turn) {
     const struct backward *const call = unit->call;
     const int64_t head_dim = call->problem->head_dim;
-    for (int64_t patience = 0; __atomic_load_n(turn, __ATOMIC_ACQUIRE) != unit->block; ++patience)
-        if (patience > 256) /* the other thread may need this core */
-            sched_yield();
+    turn_await(turn, unit->block);
     const int64_t begun_ns = attn_profile_now(call->profile);
     for (int64_t r = 0; r < visit->count; ++r) {
         if (visit->spans[r / PANEL_ROWS].first >= visit->spans[r / PANEL_ROWS].last)
@@ -169,7 +167,7 @@ static inline void backward_end_visit(const struct backward_unit *unit, const st
         for (int64_t c = 0; c < head_dim; ++c)
             sums[c] += dq[c];
     }
-    __atomic_store_n(turn, unit->block + 1, __ATOMIC_RELEASE);
+    turn_pass(turn);
     attn_profile_spent(call->profile, omp_get_thread_num(), ATTN_MERGING, begun_ns);
 }
 

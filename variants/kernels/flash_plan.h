@@ -27,7 +27,14 @@ static inline int64_t flash_rows(const struct attn_problem *problem) {
 /* What one query tile has to do, and how much of it: tasks are taken longest first. */
 struct flash_task {
     int64_t b, key_head, first_row;
-    int64_t live_pairs;
+    int64_t pairs; /* twice the live ones, about */
+};
+
+/* One query row of a tile, as far as most of its work asks. */
+struct flash_row {
+    int64_t h, i;               /* query head and position */
+    int64_t key_begin, key_end; /* the keys it sees are among these */
+    bool plain;                 /* it sees all of them, and their scores are scale * dot */
 };
 
 /* Sizes and places of everything in the workspace, 64-byte aligned. Per thread: a tile's queries, weights, sums. */
@@ -37,7 +44,7 @@ struct flash_plan {
     int64_t out_stride; /* value_dim, padded to whole registers */
     bool widen;         /* values are 16 bit: float copies are made */
     float threshold;
-    size_t keys_at, values_at, finite_at, tasks_at, threads_at;
+    size_t keys_at, values_at, finite_at, packed_at, tasks_at, threads_at;
     size_t queries_at, weights_at, scores_at, sums_at, rows_at, states_at, thread_bytes, bytes;
 };
 
@@ -79,6 +86,7 @@ static inline struct flash_plan flash_lay_out(const struct attn_problem *problem
     plan.keys_at = flash_place(&end, key_heads * plan.panels * sizes->key_panel_bytes);
     plan.values_at = flash_place(&end, key_heads * plan.panels * sizes->value_panel_bytes);
     plan.finite_at = flash_place(&end, key_heads * plan.blocks * (int64_t)sizeof(bool));
+    plan.packed_at = flash_place(&end, key_heads * (int64_t)sizeof(int64_t));
     plan.tasks_at = flash_place(&end, plan.tasks * (int64_t)sizeof(struct flash_task));
     plan.threads_at = end;
     size_t thread_end = 0;
@@ -86,7 +94,7 @@ static inline struct flash_plan flash_lay_out(const struct attn_problem *problem
     plan.weights_at = flash_place(&thread_end, plan.tile_rows * sizes->weight_bytes);
     plan.scores_at = flash_place(&thread_end, sizes->score_bytes);
     plan.sums_at = flash_place(&thread_end, plan.tile_rows * plan.out_stride * (int64_t)sizeof(float));
-    plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct attn_row));
+    plan.rows_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct flash_row));
     plan.states_at = flash_place(&thread_end, plan.tile_rows * (int64_t)sizeof(struct edge_state));
     plan.thread_bytes = thread_end;
     plan.bytes = plan.threads_at + (size_t)threads * plan.thread_bytes;
@@ -138,9 +146,21 @@ static inline const float *flash_values_from(const struct flash_call *call, int6
                             : attn_tensor_row(&call->operands->v, b, key_head, j);
 }
 
+/* Whether a mask may take some of the keys from some of the rows. */
+static inline bool flash_may_cut(const struct attn_problem *problem) {
+    const struct attn_mask *const mask = &problem->mask;
+    return mask->causal || mask->windowed || mask->key_lengths || mask->segments > 0 || mask->bias || mask->allowed;
+}
+
+/* Whether all values of a block are known to be finite; asked for where a mask may cut. */
 static inline bool *flash_finite_flag(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
     const int64_t head = b * call->problem->key_heads + key_head;
     return (bool *)(call->workspace + call->plan.finite_at) + head * call->plan.blocks + block;
+}
+
+/* How many blocks of keys of KV head `head` (b * key_heads + key_head) are packed. */
+static inline int64_t *flash_packed_blocks(const struct flash_call *call, int64_t head) {
+    return (int64_t *)(call->workspace + call->plan.packed_at) + head;
 }
 
 /* Packs the keys of one block, widens its values where needed, and notes whether they are all finite. */
@@ -151,17 +171,13 @@ static inline void flash_prepare_block(const struct flash_call *call, int64_t b,
         first + call->plan.block_keys < problem->key_len ? first + call->plan.block_keys : problem->key_len;
     for (int64_t j = first; j < last; j += PANEL_KEYS)
         panel_pack(&call->operands->k, b, key_head, j, flash_packed_panel(call, b, key_head, j / PANEL_KEYS));
-    bool finite = true;
-    for (int64_t j = first; j < last; ++j) {
-        int64_t stride;
-        const float *const value = flash_values_from(call, b, key_head, j, &stride);
-        if (call->plan.widen)
-            convert_row_from(flash_widened_value(call, b, key_head, j),
-                             attn_tensor_row(&call->operands->v, b, key_head, j), problem->type, problem->value_dim,
-                             1.0f);
-        finite &= edge_all_finite(value, problem->value_dim);
-    }
-    *flash_finite_flag(call, b, key_head, block) = finite;
+    for (int64_t j = first; j < last && call->plan.widen; ++j)
+        convert_row_from(flash_widened_value(call, b, key_head, j), attn_tensor_row(&call->operands->v, b, key_head, j),
+                         problem->type, problem->value_dim, 1.0f);
+    int64_t stride;
+    const float *const values = flash_values_from(call, b, key_head, first, &stride);
+    *flash_finite_flag(call, b, key_head, block) =
+        flash_may_cut(problem) && edge_rows_finite(last - first, problem->value_dim, values, stride);
 }
 
 #endif

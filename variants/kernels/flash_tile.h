@@ -4,13 +4,14 @@
 #define KERNELS_FLASH_TILE_H
 
 #include "kernels/flash_plan.h"
+#include "kernels/turn.h"
 
 /* A tile being worked on. */
 struct flash_tile {
     const struct flash_call *call;
     int64_t b, key_head;
     float *queries, *weights, *scores, *sums;
-    struct attn_row *rows;
+    struct flash_row *rows;
     struct edge_state *states;
 };
 
@@ -25,7 +26,7 @@ static inline struct flash_tile flash_tile_of(const struct flash_call *call, con
         .weights = (float *)(own + call->plan.weights_at),
         .scores = (float *)(own + call->plan.scores_at),
         .sums = (float *)(own + call->plan.sums_at),
-        .rows = (struct attn_row *)(own + call->plan.rows_at),
+        .rows = (struct flash_row *)(own + call->plan.rows_at),
         .states = (struct edge_state *)(own + call->plan.states_at),
     };
 }
@@ -37,40 +38,47 @@ static inline void flash_locate(const struct attn_problem *problem, int64_t key_
     *i = n % problem->query_len;
 }
 
-/* Starts the softmax of row `r` of a tile, and returns its query. Rows beyond the last repeat it, and are dropped at
- * the end. */
-static inline const void *flash_row_begin(const struct flash_tile *tile, int64_t first_row, int64_t r) {
+/* Starts the softmax of `count` rows of a tile. Rows beyond the last repeat it, and are dropped at the end. */
+static inline void flash_rows_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
     const struct attn_problem *const problem = tile->call->problem;
-    const int64_t n = first_row + r < tile->call->plan.rows ? first_row + r : tile->call->plan.rows - 1;
     int64_t h, i;
-    flash_locate(problem, tile->key_head, n, &h, &i);
-    tile->rows[r] = attn_row_begin(problem, tile->b, h, i);
-    tile->states[r] = edge_state_begin(&tile->rows[r]);
-    return attn_tensor_row(&tile->call->operands->q, tile->b, h, i);
-}
-
-/* Loads the queries of `count` rows, scaled. */
-static inline void flash_tile_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
-    const int64_t head_dim = tile->call->problem->head_dim;
-    const enum attn_type type = tile->call->problem->type;
+    flash_locate(problem, tile->key_head, first_row, &h, &i);
     for (int64_t r = 0; r < count; ++r) {
-        const void *const query = flash_row_begin(tile, first_row, r);
-        const float scale = tile->rows[r].plain ? tile->rows[r].scale * EDGE_LOG2E : tile->rows[r].scale;
-        convert_row_from(tile->queries + r * head_dim, query, type, head_dim, scale);
+        const struct attn_row row = attn_row_begin(problem, tile->b, h, i);
+        tile->rows[r] = (struct flash_row){h, i, row.key_begin, row.key_end, row.plain};
+        tile->states[r] = edge_state_begin(&row);
+        if (first_row + r + 1 < tile->call->plan.rows && ++i == problem->query_len) {
+            i = 0;
+            ++h;
+        }
     }
 }
 
+static inline const void *flash_query(const struct flash_tile *tile, int64_t r) {
+    return attn_tensor_row(&tile->call->operands->q, tile->b, tile->rows[r].h, tile->rows[r].i);
+}
+
+/* Loads the queries of `count` rows, scaled. */
+static inline void flash_load_queries(const struct flash_tile *tile, int64_t count) {
+    const struct attn_problem *const problem = tile->call->problem;
+    for (int64_t r = 0; r < count; ++r)
+        convert_row_from(tile->queries + r * problem->head_dim, flash_query(tile, r), problem->type, problem->head_dim,
+                         tile->rows[r].plain ? problem->scale * EDGE_LOG2E : problem->scale);
+}
+
 /* What a group of rows sees of a block of keys, relative to the block's first key: [first, last) holds every live pair,
- * [whole_first, whole_last), made of whole panels inside it, only live ones. Plain: scores need no finishing. */
+ * [whole_first, whole_last), made of whole panels inside it, only live ones. Plain: scores need no finishing. Cut: some
+ * pair of [first, last) is masked, or might be. */
 struct flash_span {
     int64_t first, last, whole_first, whole_last;
-    bool plain;
+    bool plain, cut;
 };
 
 /* What `count` rows from `r` see of the block [block_first, block_last), made of panels of `panel_keys`. */
 static inline struct flash_span flash_group_span(const struct flash_tile *tile, int64_t r, int count,
                                                  int64_t panel_keys, int64_t block_first, int64_t block_last) {
-    const struct attn_row *const rows = tile->rows + r;
+    const struct flash_row *const rows = tile->rows + r;
+    const struct attn_mask *const mask = &tile->call->problem->mask;
     int64_t first = block_last, last = block_first, whole_first = block_first, whole_last = block_last;
     bool plain = true;
     for (int n = 0; n < count; ++n) {
@@ -90,17 +98,14 @@ static inline struct flash_span flash_group_span(const struct flash_tile *tile, 
         .plain = plain,
     };
     span.first -= span.first % panel_keys; /* keeps vector loops over one row's scores inside that row */
+    span.cut = mask->bias || mask->allowed || whole_first - block_first > span.first ||
+               (whole_last < block_last ? whole_last : block_last) - block_first < span.last;
     if (span.whole_first >= span.whole_last)
         span.whole_first = span.whole_last = span.last;
     return span;
 }
 
-/* Whether some pair of the span is masked, or might be. */
-static inline bool flash_span_cut(const struct flash_span *span) {
-    return !span->plain || span->whole_first > span->first || span->whole_last < span->last;
-}
-
-/* Whether vec_exp2_from reaches the references of all `count` rows from `r`. */
+/* Whether vec_exp2_from reaches the references of all `count` rows from `r`; not of a row that has none yet. */
 static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r, int count) {
     bool fusible = true;
     for (int n = 0; n < count; ++n)
@@ -108,12 +113,12 @@ static inline bool flash_group_fusible(const struct flash_tile *tile, int64_t r,
     return fusible;
 }
 
-/* Gives row `r` a first reference, from scores of a few of its keys; false when it has none and `top` is of no key. */
-static inline bool flash_row_settle(const struct flash_tile *tile, int64_t r, float top) {
-    struct edge_state *const state = &tile->states[r];
-    if (state->reference == -INFINITY)
-        state->reference = edge_reference(top);
-    return state->reference > -INFINITY;
+/* Whether all `count` rows from `r` have a reference. */
+static inline bool flash_group_settled(const struct flash_tile *tile, int64_t r, int count) {
+    bool settled = true;
+    for (int n = 0; n < count; ++n)
+        settled &= tile->states[r + n].reference > -INFINITY;
+    return settled;
 }
 
 /* Turns the scores of row `r` for keys [first, last) into weights, masked where the row does not see a key; what the
@@ -121,11 +126,13 @@ static inline bool flash_row_settle(const struct flash_tile *tile, int64_t r, fl
 static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, int64_t first, int64_t last,
                                      float *scores) {
     const struct flash_plan *const plan = &tile->call->plan;
-    const struct attn_row *const row = &tile->rows[r];
+    const struct flash_row *const row = &tile->rows[r];
     const int64_t begin = flash_clamp(row->key_begin, first, last) - first,
                   end = flash_clamp(row->key_end, first + begin, last) - first;
-    if (!row->plain)
-        edge_finish_scores(row, first, first + end, scores);
+    if (!row->plain) {
+        const struct attn_row whole = attn_row_begin(tile->call->problem, tile->b, row->h, row->i);
+        edge_finish_scores(&whole, first, first + end, scores);
+    }
     for (int64_t n = 0; n < begin; ++n)
         scores[n] = -INFINITY;
     for (int64_t n = end; n < last - first; ++n)
@@ -140,7 +147,7 @@ static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, i
 struct flash_engine {
     int group_rows, panel_keys;
     /* Loads the queries of `count` rows of a tile. */
-    void (*begin)(const struct flash_tile *tile, int64_t first_row, int64_t count);
+    void (*load_queries)(const struct flash_tile *tile, int64_t count);
     /* Weights of a group of rows for what it sees of a block, straight from the dots. False, with weights worthless and
      * sums as they were: scores need finishing, or some lie too far above their row's reference. */
     bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
@@ -150,37 +157,44 @@ struct flash_engine {
     void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
 };
 
-static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
-                               const struct flash_span *span) {
+/* What the panel kernels need to know of the rows from `r` and a block. */
+static inline struct panel_rows flash_panel_rows(const struct flash_tile *tile, int64_t r, int64_t block_first) {
     const struct flash_plan *const plan = &tile->call->plan;
-    const float *const panel = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
-    float *const weights = tile->weights + r * plan->block_keys, tops[PANEL_ROWS];
     struct panel_rows rows = {.head_dim = tile->call->problem->head_dim, .threshold = plan->threshold};
     rows.queries = tile->queries + r * rows.head_dim;
-    bool settled = true;
-    if (!span->plain)
-        return false;
     for (int n = 0; n < PANEL_ROWS; ++n) {
+        rows.reference[n] = tile->states[r + n].reference;
         rows.begin[n] = (int32_t)flash_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
         rows.end[n] = (int32_t)flash_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
-        settled &= tile->states[r + n].reference > -INFINITY;
     }
-    if (!settled) {
-        const bool whole = span->whole_first < span->whole_last;
-        settled = true;
-        panel_tops(&rows, panel, whole ? span->whole_first : span->first, tops);
-        for (int n = 0; n < PANEL_ROWS; ++n)
-            settled &= flash_row_settle(tile, r + n, tops[n]);
-    }
-    if (!settled || !flash_group_fusible(tile, r, PANEL_ROWS))
+    return rows;
+}
+
+static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                               const struct flash_span *span) {
+    if (!span->plain)
         return false;
-    for (int n = 0; n < PANEL_ROWS; ++n)
-        rows.reference[n] = tile->states[r + n].reference;
-    if (!panel_edge_weights(&rows, panel, span->first, span->whole_first, weights, plan->block_keys) ||
-        !panel_weights(&rows, panel + span->whole_first * rows.head_dim,
-                       (span->whole_last - span->whole_first) / PANEL_KEYS, weights + span->whole_first,
-                       plan->block_keys) ||
-        !panel_edge_weights(&rows, panel, span->whole_last, span->last, weights, plan->block_keys))
+    const int64_t stride = tile->call->plan.block_keys;
+    const float *const panel = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
+    float *const weights = tile->weights + r * stride;
+    struct panel_rows rows = flash_panel_rows(tile, r, block_first);
+    int64_t whole_first = span->whole_first;
+    if (!flash_group_settled(tile, r, PANEL_ROWS)) {
+        if (whole_first < span->whole_last) {
+            if (!panel_first_weights(&rows, panel + whole_first * rows.head_dim, weights + whole_first, stride))
+                return false;
+            whole_first += PANEL_KEYS;
+        } else {
+            panel_first_references(&rows, panel, span->first);
+        }
+        for (int n = 0; n < PANEL_ROWS; ++n)
+            tile->states[r + n].reference = rows.reference[n];
+    }
+    if (!flash_group_fusible(tile, r, PANEL_ROWS) ||
+        !panel_edge_weights(&rows, panel, span->first, span->whole_first, weights, stride) ||
+        !panel_weights(&rows, panel + whole_first * rows.head_dim, (span->whole_last - whole_first) / PANEL_KEYS,
+                       weights + whole_first, stride) ||
+        !panel_edge_weights(&rows, panel, span->whole_last, span->last, weights, stride))
         return false;
     for (int n = 0; n < PANEL_ROWS; ++n)
         tile->states[r + n].sum += rows.sums[n];
@@ -209,8 +223,7 @@ static inline void flash_group_values(const struct flash_tile *tile, int64_t r, 
     const float *const weights = tile->weights + r * plan->block_keys + span->first;
     float *const sums = tile->sums + r * plan->out_stride;
     const int64_t keys = span->last - span->first, value_dim = tile->call->problem->value_dim;
-    if (!flash_span_cut(span) ||
-        *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
+    if (!span->cut || *flash_finite_flag(tile->call, tile->b, tile->key_head, block_first / plan->block_keys))
         panel_values(keys, value_dim, weights, plan->block_keys, values, stride, sums, plan->out_stride);
     else
         for (int n = 0; n < PANEL_ROWS; ++n)
@@ -221,8 +234,7 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
     const struct attn_problem *const problem = tile->call->problem;
     const struct attn_operands *const operands = tile->call->operands;
     for (int64_t r = 0; r < count && first_row + r < tile->call->plan.rows; ++r) {
-        int64_t h, i;
-        flash_locate(problem, tile->key_head, first_row + r, &h, &i);
+        const int64_t h = tile->rows[r].h, i = tile->rows[r].i;
         const struct edge_state state = tile->states[r];
         const float *const sums = tile->sums + r * tile->call->plan.out_stride;
         const float factor = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
@@ -234,7 +246,7 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
     }
 }
 
-static const struct flash_engine flash_panels = {PANEL_ROWS,  PANEL_KEYS,    flash_tile_begin,
+static const struct flash_engine flash_panels = {PANEL_ROWS,  PANEL_KEYS,    flash_load_queries,
                                                  flash_fused, flash_careful, flash_group_values};
 
 /* Answers one tile: key block by key block, first the weights of all its row groups while the packed keys are in
@@ -247,7 +259,8 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
     const struct flash_tile tile = flash_tile_of(call, task, thread);
     const int64_t left = plan->rows - task->first_row;
     const int64_t count = flash_round_up(left < plan->tile_rows ? left : plan->tile_rows, engine->group_rows);
-    engine->begin(&tile, task->first_row, count);
+    flash_rows_begin(&tile, task->first_row, count);
+    engine->load_queries(&tile, count);
     memset(tile.sums, 0, (size_t)(count * plan->out_stride) * sizeof(float));
     int64_t first = call->problem->key_len, last = 0;
     for (int64_t r = 0; r < count; ++r)
@@ -255,7 +268,9 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
             first = tile.rows[r].key_begin < first ? tile.rows[r].key_begin : first;
             last = tile.rows[r].key_end > last ? tile.rows[r].key_end : last;
         }
-    now_ns = attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
+    attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
+    turn_await(flash_packed_blocks(call, task->b * call->problem->key_heads + task->key_head), plan->blocks);
+    now_ns = attn_profile_now(profile);
     for (int64_t j = first - first % plan->block_keys; j < last; j += plan->block_keys) {
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;

@@ -110,6 +110,24 @@ struct panel_rows {
     float sums[PANEL_ROWS]; /* of weights; they are added here */
 };
 
+/* Weights of the dots of one panel that every row sees; `highest` is what vec_exp2_within asks for. */
+VEC_INLINE void panel_weigh(const struct panel_rows *rows, vec acc[PANEL_ROWS][PANEL_VECS], vec sum[PANEL_ROWS],
+                            vec_bits *highest, float *weights, int64_t stride) {
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r) {
+        const vec shifted = vec_all(VEC_EXP2_MAGIC - rows->reference[r]),
+                  lowest = vec_all(rows->reference[r] + VEC_EXP2_LOWEST);
+        PANEL_UNROLL_VECS
+        for (int x = 0; x < PANEL_VECS; ++x) {
+            vec_bits rounded;
+            const vec weight = vec_exp2_from(acc[r][x], shifted, lowest, &rounded);
+            *highest = vec_bits_max(rounded, *highest);
+            sum[r] += weight;
+            vec_store(weights + r * stride + x * VEC_LANES, weight);
+        }
+    }
+}
+
 /* The fused step for whole panels that every row sees: weights leave the registers only once, while the next tile's
  * products are already under way. False, with weights and sums worthless, when some dot lies beyond the threshold. */
 static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, const float *panel, int64_t panels,
@@ -123,20 +141,33 @@ static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, con
         vec acc[PANEL_ROWS][PANEL_VECS];
         __asm__ volatile("" : "+m"(sum), "+m"(highest)); /* during the products every register is theirs */
         panel_dots(head_dim, rows->queries, head_dim, panel, acc);
-        PANEL_UNROLL_ROWS
-        for (int r = 0; r < PANEL_ROWS; ++r) {
-            const vec shifted = vec_all(VEC_EXP2_MAGIC - rows->reference[r]),
-                      lowest = vec_all(rows->reference[r] + VEC_EXP2_LOWEST);
-            PANEL_UNROLL_VECS
-            for (int x = 0; x < PANEL_VECS; ++x) {
-                vec_bits rounded;
-                const vec weight = vec_exp2_from(acc[r][x], shifted, lowest, &rounded);
-                highest = vec_bits_max(rounded, highest);
-                sum[r] += weight;
-                vec_store(weights + r * stride + n * PANEL_KEYS + x * VEC_LANES, weight);
-            }
-        }
+        panel_weigh(rows, acc, sum, &highest, weights + n * PANEL_KEYS, stride);
     }
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        rows->sums[r] += vec_sum(sum[r]);
+    return vec_exp2_within(highest, rows->threshold);
+}
+
+/* panel_weights for one panel, the first that these rows see: a row without a reference takes it from its highest dot,
+ * while the dots are still in registers. False also when a reference lies out of reach. */
+static __attribute__((noinline)) bool panel_first_weights(struct panel_rows *rows, const float *panel, float *weights,
+                                                          int64_t stride) {
+    vec acc[PANEL_ROWS][PANEL_VECS], sum[PANEL_ROWS];
+    vec_bits highest = {0};
+    panel_dots(rows->head_dim, rows->queries, rows->head_dim, panel, acc);
+    PANEL_UNROLL_ROWS
+    for (int r = 0; r < PANEL_ROWS; ++r) {
+        vec tops = acc[r][0];
+        PANEL_UNROLL_VECS
+        for (int x = 1; x < PANEL_VECS; ++x)
+            tops = vec_max(acc[r][x], tops);
+        if (rows->reference[r] == -INFINITY)
+            rows->reference[r] = edge_reference(vec_top(tops));
+        if (!(fabsf(rows->reference[r]) < EDGE_INTEGER_LIMIT))
+            return false;
+        sum[r] = vec_all(0.0f);
+    }
+    panel_weigh(rows, acc, sum, &highest, weights, stride);
     for (int r = 0; r < PANEL_ROWS; ++r)
         rows->sums[r] += vec_sum(sum[r]);
     return vec_exp2_within(highest, rows->threshold);
@@ -194,14 +225,17 @@ static __attribute__((noinline)) bool panel_edge_weights(struct panel_rows *rows
     return vec_exp2_within(highest, rows->threshold);
 }
 
-/* The highest dot of each row with those of VEC_LANES keys from `first` on that it sees; -inf: it sees none. */
-static __attribute__((noinline)) void panel_tops(const struct panel_rows *rows, const float *panel, int64_t first,
-                                                 float tops[PANEL_ROWS]) {
+/* Gives rows without a reference their first one, from their dots with those of VEC_LANES keys from `first` on that
+ * they see; where they see none it stays -inf. */
+static __attribute__((noinline)) void panel_first_references(struct panel_rows *rows, const float *panel,
+                                                             int64_t first) {
     vec acc[PANEL_ROWS];
     panel_column_dots(rows, panel, first, acc);
     for (int r = 0; r < PANEL_ROWS; ++r) {
         const vec none = vec_all(-INFINITY);
-        tops[r] = vec_top(vec_max(vec_select(panel_seen(rows, r, first), acc[r], none), none));
+        const float top = vec_top(vec_max(vec_select(panel_seen(rows, r, first), acc[r], none), none));
+        if (rows->reference[r] == -INFINITY)
+            rows->reference[r] = edge_reference(top);
     }
 }
 
@@ -213,7 +247,7 @@ VEC_INLINE void panel_strip(int vecs, int64_t last_lanes, int64_t keys, const fl
     for (int r = 0; r < PANEL_ROWS; ++r)
         PANEL_UNROLL_VECS
     for (int x = 0; x < vecs; ++x)
-        acc[r][x] = vec_load(out + r * out_stride + x * VEC_LANES);
+        acc[r][x] = vec_all(0.0f);
     PANEL_UNROLL_LOOP
     for (int64_t j = 0; j < keys; ++j) {
         vec value[PANEL_VECS];
@@ -234,11 +268,12 @@ VEC_INLINE void panel_strip(int vecs, int64_t last_lanes, int64_t keys, const fl
     for (int r = 0; r < PANEL_ROWS; ++r)
         PANEL_UNROLL_VECS
     for (int x = 0; x < vecs; ++x)
-        vec_store(out + r * out_stride + x * VEC_LANES, acc[r][x]);
+        vec_store(out + r * out_stride + x * VEC_LANES, vec_load(out + r * out_stride + x * VEC_LANES) + acc[r][x]);
 }
 
-/* out[r] += weights[r] . values over `keys` keys, for PANEL_ROWS rows. Rows of `out` are padded to whole registers;
- * rows of `values` are read up to value_dim only. */
+/* out[r] += weights[r] . values over `keys` keys, for PANEL_ROWS rows; the keys are summed by themselves first, so that
+ * the error of a sum grows with keys of a block and blocks, not with their product. Rows of `out` are padded to whole
+ * registers; rows of `values` are read up to value_dim only. */
 static __attribute__((noinline)) void panel_values(int64_t keys, int64_t value_dim, const float *weights,
                                                    int64_t weight_stride, const float *values, int64_t value_stride,
                                                    float *out, int64_t out_stride) {
