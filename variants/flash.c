@@ -16,8 +16,7 @@ static const struct attn_parameter parameters[] = {
     [BLOCK_KEYS] = {"block_keys", 0, 16, 8192, "keys visited by a tile of queries at a time; rounded to panels"},
     [RESCALE_THRESHOLD] = {"rescale_threshold", 0, 1, 64, "log2 of how far a score may outgrow the running maximum"},
     [SPLIT_KEYS] = {"split_keys", 0, 64, 1 << 20, "keys of a split when few queries stream over many keys"},
-    [SCHEDULE] = {"schedule", 0, QUEUE, DEALT,
-                  "tiles of queries: 1 from a queue, the longest first; 2 dealt beforehand"},
+    [SCHEDULE] = {"schedule", 0, QUEUE, DEALT, "tiles of queries: 1 from a queue; 2 dealt beforehand"},
 };
 
 static bool uses_tiles(const struct attn_problem *problem) {
@@ -75,25 +74,50 @@ static int64_t row_keys(const struct attn_problem *problem, int64_t b, int64_t k
     return row.key_end - row.key_begin;
 }
 
-static void write_tasks(const struct flash_call *call, struct flash_task *tasks) {
-    const struct flash_plan *const plan = &call->plan;
-    for (int64_t n = 0; n < plan->tasks; ++n) {
-        struct flash_task *const task = &tasks[n];
-        const int64_t head = n / plan->tiles, first_row = n % plan->tiles * plan->tile_rows;
-        const int64_t left = plan->rows - first_row, rows = left < plan->tile_rows ? left : plan->tile_rows;
-        *task = (struct flash_task){head / call->problem->key_heads, head % call->problem->key_heads, first_row, 0};
-        /* Its rows see about what the first and the last do: near enough to tell long from short. */
-        task->pairs = rows * (row_keys(call->problem, task->b, task->key_head, first_row) +
-                              row_keys(call->problem, task->b, task->key_head, first_row + rows - 1));
-    }
-    /* Longest first, so that the last task to finish is a short one. Shell sort: few, nearly ordered, no recursion. */
-    for (int64_t gap = plan->tasks / 2; gap > 0; gap /= 2)
-        for (int64_t n = gap; n < plan->tasks; ++n)
-            for (int64_t m = n; m >= gap && tasks[m - gap].pairs < tasks[m].pairs; m -= gap) {
+/* Head by head, so that what is read of one stays in the cache; heads with more to do first, and of a head its longest
+ * tasks, so that the last to finish are short. */
+static bool goes_before(const struct flash_task *task, const struct flash_task *other) {
+    if (task->head_pairs != other->head_pairs)
+        return task->head_pairs > other->head_pairs;
+    return task->head != other->head ? task->head < other->head : task->pairs > other->pairs;
+}
+
+/* Shell sort: few, nearly ordered, no recursion. */
+static void sort_tasks(struct flash_task *tasks, int64_t count) {
+    for (int64_t gap = count / 2; gap > 0; gap /= 2)
+        for (int64_t n = gap; n < count; ++n)
+            for (int64_t m = n; m >= gap && goes_before(&tasks[m], &tasks[m - gap]); m -= gap) {
                 const struct flash_task other = tasks[m];
                 tasks[m] = tasks[m - gap];
                 tasks[m - gap] = other;
             }
+}
+
+/* The task of one tile of KV head `head`. Its rows see about what the first and the last do: near enough to tell long
+ * from short. */
+static struct flash_task task_of(const struct flash_call *call, int64_t head, int64_t tile) {
+    const int64_t key_heads = call->problem->key_heads, first_row = tile * call->plan.tile_rows;
+    const int64_t left = call->plan.rows - first_row, rows = left < call->plan.tile_rows ? left : call->plan.tile_rows;
+    struct flash_task task = {
+        .head = head, .b = head / key_heads, .key_head = head % key_heads, .first_row = first_row};
+    task.pairs = rows * (row_keys(call->problem, task.b, task.key_head, first_row) +
+                         row_keys(call->problem, task.b, task.key_head, first_row + rows - 1));
+    return task;
+}
+
+static void write_tasks(const struct flash_call *call, struct flash_task *tasks) {
+    const int64_t tiles = call->plan.tiles;
+    for (int64_t head = 0; head * tiles < call->plan.tasks; ++head) {
+        struct flash_task *const own = tasks + head * tiles;
+        int64_t pairs = 0;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            own[tile] = task_of(call, head, tile);
+            pairs += own[tile].pairs;
+        }
+        for (int64_t tile = 0; tile < tiles; ++tile)
+            own[tile].head_pairs = pairs;
+    }
+    sort_tasks(tasks, call->plan.tasks);
 }
 
 /* Packs the n-th block of keys of the call. */

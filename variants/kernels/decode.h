@@ -76,10 +76,11 @@ static inline void decode_block(const struct decode_head *head, const struct att
         float *const scores = weights + r * DECODE_BLOCK;
         if (!row->plain)
             edge_finish_scores(row, first, last, scores);
-        for (int64_t j = first; j < last; ++j)
+        const bool partly = row->key_begin > first || row->key_end < last;
+        for (int64_t j = first; j < last && partly; ++j)
             if (j < row->key_begin || j >= row->key_end)
                 scores[j - first] = -INFINITY;
-        cut |= row->key_begin > first || row->key_end < last || row->bias || row->allowed;
+        cut |= partly || row->bias || row->allowed;
         const float factor = edge_weights(&states[r], 0.0f, keys, scores);
         if (factor != 1.0f)
             for (int64_t c = 0; c < head->plan->out_stride; ++c)
@@ -151,30 +152,32 @@ static inline float decode_share(float reference, float whole) {
     return reference == -INFINITY ? 1.0f : exp2f(reference - whole);
 }
 
-/* Merges the splits of one row in order and writes its answer. `partials` are those of the KV head. */
-static inline void decode_merge(const struct decode_head *head, int64_t r, const float *partials) {
+/* Merges the splits of one row in order, into the first one's place, and writes its answer. `partials` are those of the
+ * KV head. */
+static inline void decode_merge(const struct decode_head *head, int64_t r, float *partials) {
     const struct attn_problem *const problem = head->problem;
     const struct decode_plan *const plan = head->plan;
     const int64_t split_floats = plan->rows * plan->partial_floats;
     int64_t h, i;
     decode_locate(head, r, &h, &i);
     const struct attn_row row = attn_row_begin(problem, head->b, h, i);
-    const float *const own = partials + r * plan->partial_floats;
+    float *const sums = partials + r * plan->partial_floats;
     struct edge_state total = edge_state_begin(&row);
     const float sink = total.reference;
     for (int64_t s = 0; s < plan->splits; ++s)
-        total.reference = fmaxf(total.reference, own[s * split_floats + plan->out_stride]);
+        total.reference = fmaxf(total.reference, sums[s * split_floats + plan->out_stride]);
     total.sum *= sink == -INFINITY ? 1.0f : exp2f(sink - total.reference);
-    for (int64_t s = 0; s < plan->splits; ++s)
-        total.sum += own[s * split_floats + plan->out_stride + 1] *
-                     decode_share(own[s * split_floats + plan->out_stride], total.reference);
-    void *const out = attn_tensor_row(&head->operands->out, head->b, h, i);
-    for (int64_t c = 0; c < problem->value_dim; ++c) {
-        float sum = 0.0f;
-        for (int64_t s = 0; s < plan->splits; ++s)
-            sum += own[s * split_floats + c] * decode_share(own[s * split_floats + plan->out_stride], total.reference);
-        attn_store(out, head->operands->out.type, c, total.sum == 0.0f ? 0.0f : sum / total.sum);
+    for (int64_t s = 0; s < plan->splits; ++s) {
+        const float *const own = sums + s * split_floats;
+        const float share = decode_share(own[plan->out_stride], total.reference);
+        total.sum += own[plan->out_stride + 1] * share;
+        for (int64_t c = 0; c < plan->out_stride; c += VEC_LANES) {
+            const vec part = vec_all(share) * vec_load(own + c);
+            vec_store(sums + c, s == 0 ? part : vec_load(sums + c) + part);
+        }
     }
+    convert_row_to(attn_tensor_row(&head->operands->out, head->b, h, i), sums, head->operands->out.type,
+                   problem->value_dim, total.sum == 0.0f ? 0.0f : 1.0f / total.sum);
     if (head->operands->lse.data)
         *(float *)attn_tensor_row(&head->operands->lse, head->b, h, i) =
             total.sum == 0.0f ? -INFINITY : (total.reference + log2f(total.sum)) * EDGE_LN2;

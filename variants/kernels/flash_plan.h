@@ -24,10 +24,11 @@ static inline int64_t flash_rows(const struct attn_problem *problem) {
 /* As many as block_queries may ask for. */
 #define FLASH_MAX_ROWS 3072
 
-/* What one query tile has to do, and how much of it: tasks are taken longest first. */
+/* What one query tile has to do, and how much of it. */
 struct flash_task {
-    int64_t b, key_head, first_row;
-    int64_t pairs; /* twice the live ones, about */
+    int64_t head, b, key_head; /* head: b * key_heads + key_head */
+    int64_t first_row;
+    int64_t pairs, head_pairs; /* twice the live ones, about: its own, and those of all tasks of its KV head */
 };
 
 /* One query row of a tile, as far as most of its work asks. */

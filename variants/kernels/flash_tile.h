@@ -269,7 +269,7 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
             last = tile.rows[r].key_end > last ? tile.rows[r].key_end : last;
         }
     attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
-    turn_await(flash_packed_blocks(call, task->b * call->problem->key_heads + task->key_head), plan->blocks);
+    turn_await(flash_packed_blocks(call, task->head), plan->blocks);
     now_ns = attn_profile_now(profile);
     for (int64_t j = first - first % plan->block_keys; j < last; j += plan->block_keys) {
         const int64_t block_last =
