@@ -52,19 +52,21 @@ struct backward {
     size_t thread_bytes, bytes;
 };
 
-/* Rows of a tile and keys of a block, where they are 0. Whole panels fall together with whole groups of rows every 48
- * keys (with 32 registers every 192). What a thread keeps of a block of keys takes L2 at most, a tile's rows half of
- * it; larger ones did not gain. Few and short heads are cut into 16 blocks or so, for threads to share: by the problem
- * alone, so that no answer depends on the number of threads. */
+/* Rows of a tile and keys of a block, where they are 0. Blocks are as equal as whole panels allow. What a thread keeps
+ * of a block of keys takes L2 at most, a tile's rows half of it; larger ones did not gain. Few and short heads are cut
+ * into a dozen blocks or so, for threads to share: by the problem alone, so that no answer depends on the number of
+ * threads. */
 static inline void backward_resolve(const struct attn_problem *problem, int64_t l2_bytes, int64_t *tile_rows,
                                     int64_t *block_keys) {
-    const int64_t unit = VEC_REGISTERS == 32 ? 3 * PANEL_KEYS : 48;
+    const int64_t unit = VEC_REGISTERS == 32 ? PANEL_KEYS : 3 * PANEL_KEYS; /* the latter whole groups of rows too */
     const int64_t key_stride = grad_stride(problem->head_dim), value_stride = grad_stride(problem->value_dim);
     if (*block_keys == 0) {
-        const int64_t fitting = l2_bytes / (4 * (3 * key_stride + 2 * value_stride)) / unit * unit;
-        const int64_t largest = fitting < 96 ? 96 : fitting < 192 ? fitting : 192;
-        const int64_t shared = (problem->key_len * problem->batch * problem->key_heads / 16 + unit - 1) / unit * unit;
-        *block_keys = shared < unit ? unit : shared < largest ? shared : largest;
+        const int64_t fitting = l2_bytes / (4 * (3 * key_stride + 2 * value_stride));
+        const int64_t shared = problem->key_len * problem->batch * problem->key_heads / 12;
+        int64_t most = fitting < shared ? fitting : shared;
+        most = most < unit ? unit : most < 256 ? most : 256;
+        const int64_t blocks = (problem->key_len + most - 1) / most;
+        *block_keys = ((problem->key_len + blocks - 1) / blocks + unit - 1) / unit * unit;
     }
     if (*tile_rows == 0) {
         const int64_t fitting = l2_bytes / 2 / (4 * (2 * key_stride + value_stride + 2 * *block_keys)) / 24 * 24;
