@@ -19,6 +19,8 @@ struct attn_probes {
     double (*exp_f32)(int64_t rounds, double *sink);
     /* Sums `bytes` bytes (a multiple of 4096) at `data`, `rounds` times: how many bytes. */
     double (*read)(const void *data, size_t bytes, int64_t rounds, double *sink);
+    /* The same, every line fetched before its turn comes: from memory the faster way, from near caches the slower. */
+    double (*read_ahead)(const void *data, size_t bytes, int64_t rounds, double *sink);
     /* bf16 products of tile registers: how many operations. NULL where the level has no tiles. */
     double (*tiles_bf16)(int64_t rounds, double *sink);
     /* What no known core of this level exceeds in a cycle, for sanity checks. */

@@ -73,7 +73,8 @@ static double plain_rate(double (*plain)(int64_t, double *), int threads) {
     return plain ? probe_rate(&probe, threads) : 0.0;
 }
 
-/* Read bandwidth of each memory: of caches half their size, of DRAM four times the last level, in all. */
+/* Read bandwidth of each memory, whichever way of reading is faster: of caches half their size, of DRAM four times the
+ * last level, in all. */
 static enum attn_status read_rates(const struct attn_probes *probes, struct machine_peaks *peaks,
                                    struct attn_error *error) {
     const double last_level = fmax(peaks->holds_bytes[MACHINE_L2], peaks->holds_bytes[MACHINE_L3]);
@@ -88,8 +89,9 @@ static enum attn_status read_rates(const struct attn_probes *probes, struct mach
         if (status)
             return status;
         memset(buffer.data, 0, buffer.bytes);
-        const struct probe probe = {.read = probes->read, .data = buffer.data, .bytes = part};
-        peaks->read_gbs[memory] = probe_rate(&probe, peaks->threads);
+        const struct probe plain = {.read = probes->read, .data = buffer.data, .bytes = part},
+                           ahead = {.read = probes->read_ahead, .data = buffer.data, .bytes = part};
+        peaks->read_gbs[memory] = fmax(probe_rate(&plain, peaks->threads), probe_rate(&ahead, peaks->threads));
         machine_buffer_release(&buffer);
     }
     return ATTN_OK;

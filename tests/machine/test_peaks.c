@@ -41,6 +41,7 @@ static const struct attn_probes honest = {.cycles = cycles,
                                           .fma_f32 = modest,
                                           .exp_f32 = modest,
                                           .read = modest_read,
+                                          .read_ahead = modest_read,
                                           .fma_per_cycle_limit = 16,
                                           .tiles_per_cycle_limit = 16,
                                           .read_per_cycle_limit = 16};
@@ -79,7 +80,7 @@ Test(peaks, a_deleted_loop_is_an_error_that_names_it, .timeout = 120) {
     cr_expect_eq(measured(&probes, "compact", 1, &peaks, &error), ATTN_INTERNAL);
     cr_expect(strstr(error.message, "tile probe"), "%s", error.message);
     probes = honest;
-    probes.read = deleted_read;
+    probes.read_ahead = deleted_read;
     cr_expect_eq(measured(&probes, "compact", 1, &peaks, &error), ATTN_INTERNAL);
     cr_expect(strstr(error.message, "read probe"), "%s", error.message);
 }
