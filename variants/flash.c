@@ -12,7 +12,8 @@ enum { BLOCK_QUERIES, BLOCK_KEYS, RESCALE_THRESHOLD, SPLIT_KEYS, SCHEDULE, PARAM
 enum { QUEUE = 1, DEALT = 2 };
 
 static const struct attn_parameter parameters[] = {
-    [BLOCK_QUERIES] = {"block_queries", 0, 6, 3072, "query rows of a tile; rounded to the register tile's rows"},
+    [BLOCK_QUERIES] = {"block_queries", 0, 6, GROUP_MAX_TILE_ROWS,
+                       "query rows of a tile; rounded to the register tile's rows"},
     [BLOCK_KEYS] = {"block_keys", 0, 16, 8192, "keys visited by a tile of queries at a time; rounded to panels"},
     [RESCALE_THRESHOLD] = {"rescale_threshold", 0, 1, 64, "log2 of how far a score may outgrow the running maximum"},
     [SPLIT_KEYS] = {"split_keys", 0, 64, 1 << 20, "keys of a split when few queries stream over many keys"},
@@ -30,26 +31,26 @@ static void resolve(const struct attn_problem *problem, struct attn_execution *e
     if (problem->direction == ATTN_BACKWARD)
         backward_resolve(problem, l2, &values[BLOCK_QUERIES], &values[BLOCK_KEYS]);
     const bool tiles = uses_tiles(problem);
-    const int64_t group_rows = tiles ? AMX_BLOCK : PANEL_ROWS, panel_keys = tiles ? AMX_BLOCK : PANEL_KEYS;
+    const int64_t unit_rows = tiles ? AMX_BLOCK : PANEL_ROWS, panel_keys = tiles ? AMX_BLOCK : PANEL_KEYS;
     const int64_t element_bytes = tiles ? sizeof(uint16_t) : sizeof(float);
     if (values[BLOCK_KEYS] == 0) /* a block of packed keys takes an eighth of L2; panels follow each other into L1 */
-        values[BLOCK_KEYS] = flash_clamp(l2 / 8 / (element_bytes * head_dim), 64, 512);
-    values[BLOCK_KEYS] = flash_round_up(values[BLOCK_KEYS], panel_keys);
+        values[BLOCK_KEYS] = group_clamp(l2 / 8 / (element_bytes * head_dim), 64, 512);
+    values[BLOCK_KEYS] = group_round_up(values[BLOCK_KEYS], panel_keys);
     if (values[BLOCK_QUERIES] == 0) /* queries, weights and sums of a tile take a quarter of L2 */
-        values[BLOCK_QUERIES] = flash_clamp(l2 / 4 / (4 * (head_dim + value_dim + values[BLOCK_KEYS])), 24, 192);
+        values[BLOCK_QUERIES] = group_clamp(l2 / 4 / (4 * (head_dim + value_dim + values[BLOCK_KEYS])), 24, 192);
     values[BLOCK_QUERIES] =
-        flash_clamp(values[BLOCK_QUERIES], group_rows, flash_round_up(flash_rows(problem), group_rows));
-    values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % group_rows;
+        group_clamp(values[BLOCK_QUERIES], unit_rows, group_round_up(group_rows(problem), unit_rows));
+    values[BLOCK_QUERIES] -= values[BLOCK_QUERIES] % unit_rows;
     if (values[RESCALE_THRESHOLD] == 0) /* e^11 above the first few scores: rare, and far from overflow */
         values[RESCALE_THRESHOLD] = 16;
     if (values[SPLIT_KEYS] == 0) /* by length alone, so that no answer depends on the number of threads */
-        values[SPLIT_KEYS] = flash_round_up(flash_clamp(problem->key_len / 16, 256, 4096), DECODE_BLOCK);
+        values[SPLIT_KEYS] = group_round_up(group_clamp(problem->key_len / 16, 256, 4096), DECODE_BLOCK);
     if (values[SCHEDULE] == 0)
         values[SCHEDULE] = QUEUE;
 }
 
 static bool is_decode(const struct attn_problem *problem) {
-    return flash_rows(problem) <= DECODE_MAX_ROWS && problem->query_len * 16 <= problem->key_len;
+    return group_rows(problem) <= DECODE_MAX_ROWS && problem->query_len * 16 <= problem->key_len;
 }
 
 static struct decode_plan decode_plan_for(const struct attn_problem *problem, const struct attn_execution *execution) {
@@ -68,25 +69,26 @@ static size_t workspace_bytes(const struct attn_problem *problem, const struct a
 
 /* Keys that the row sees. */
 static int64_t row_keys(const struct attn_problem *problem, int64_t b, int64_t key_head, int64_t n) {
-    int64_t h, i;
-    flash_locate(problem, key_head, n, &h, &i);
-    const struct attn_row row = attn_row_begin(problem, b, h, i);
+    const struct group_place at = group_locate(problem, key_head, n);
+    const struct attn_row row = attn_row_begin(problem, b, at.h, at.i);
     return row.key_end - row.key_begin;
 }
 
-/* Head by head, so that what is read of one stays in the cache; heads with more to do first, and of a head its longest
- * tasks, so that the last to finish are short. */
-static bool goes_before(const struct flash_task *task, const struct flash_task *other) {
-    if (task->head_pairs != other->head_pairs)
+/* From a queue: head by head, so that what is read of one stays in the cache; heads with more to do first, and of a
+ * head its longest tasks, so that the last to finish are short. Dealt: the longest first, whatever their heads. */
+static bool goes_before(const struct flash_task *task, const struct flash_task *other, int64_t schedule) {
+    if (schedule == QUEUE && task->head_pairs != other->head_pairs)
         return task->head_pairs > other->head_pairs;
-    return task->head != other->head ? task->head < other->head : task->pairs > other->pairs;
+    if (schedule == QUEUE && task->head != other->head)
+        return task->head < other->head;
+    return task->pairs > other->pairs;
 }
 
-/* Shell sort: few, nearly ordered, no recursion. */
-static void sort_tasks(struct flash_task *tasks, int64_t count) {
+/* Shell sort: few, and no recursion. */
+static void sort_tasks(struct flash_task *tasks, int64_t count, int64_t schedule) {
     for (int64_t gap = count / 2; gap > 0; gap /= 2)
         for (int64_t n = gap; n < count; ++n)
-            for (int64_t m = n; m >= gap && goes_before(&tasks[m], &tasks[m - gap]); m -= gap) {
+            for (int64_t m = n; m >= gap && goes_before(&tasks[m], &tasks[m - gap], schedule); m -= gap) {
                 const struct flash_task other = tasks[m];
                 tasks[m] = tasks[m - gap];
                 tasks[m - gap] = other;
@@ -105,7 +107,7 @@ static struct flash_task task_of(const struct flash_call *call, int64_t head, in
     return task;
 }
 
-static void write_tasks(const struct flash_call *call, struct flash_task *tasks) {
+static void write_tasks(const struct flash_call *call, int64_t schedule, struct flash_task *tasks) {
     const int64_t tiles = call->plan.tiles;
     for (int64_t head = 0; head * tiles < call->plan.tasks; ++head) {
         struct flash_task *const own = tasks + head * tiles;
@@ -117,7 +119,7 @@ static void write_tasks(const struct flash_call *call, struct flash_task *tasks)
         for (int64_t tile = 0; tile < tiles; ++tile)
             own[tile].head_pairs = pairs;
     }
-    sort_tasks(tasks, call->plan.tasks);
+    sort_tasks(tasks, call->plan.tasks, schedule);
 }
 
 /* Packs the n-th block of keys of the call. */
@@ -159,7 +161,7 @@ static void run(const struct attn_problem *problem, const struct attn_operands *
     struct flash_task *const tasks = (struct flash_task *)(call.workspace + call.plan.tasks_at);
     const int64_t heads = problem->batch * problem->key_heads;
     const bool tiles = uses_tiles(problem);
-    write_tasks(&call, tasks);
+    write_tasks(&call, execution->parameters[SCHEDULE], tasks);
     for (int64_t head = 0; head < heads; ++head)
         *flash_packed_blocks(&call, head) = 0;
 #pragma omp parallel num_threads(execution->threads)

@@ -65,8 +65,9 @@ VEC_INLINE double read_lines(const void *data, size_t bytes, int64_t rounds, int
     for (int64_t round = 0; round < rounds; ++round) {
         __asm__ volatile("" ::: "memory"); /* what was read before may have changed */
         for (const float *at = data, *const end = at + bytes / sizeof(float); at < end; at += STREAMS * VEC_LANES) {
-            for (int64_t line = 0; ahead_bytes > 0 && line < STEP_BYTES; line += 64) /* past the end it does no harm */
-                __builtin_prefetch((const void *)((uintptr_t)at + (uintptr_t)(ahead_bytes + line)), 0, 2);
+            VEC_UNROLL(8)
+            for (int64_t line = 0; line < (int64_t)STEP_BYTES && ahead_bytes > 0; line += 64)
+                vec_fetch(at, ahead_bytes + line);
             VEC_UNROLL(8) for (int n = 0; n < STREAMS; ++n) sums[n] += vec_load(at + n * VEC_LANES);
         }
     }
@@ -82,7 +83,7 @@ static double read(const void *data, size_t bytes, int64_t rounds, double *sink)
 }
 
 static double read_ahead(const void *data, size_t bytes, int64_t rounds, double *sink) {
-    return read_lines(data, bytes, rounds, 8192, sink);
+    return read_lines(data, bytes, rounds, VEC_AHEAD_BYTES, sink);
 }
 
 #if defined(__AMX_BF16__) && defined(__AMX_TILE__)

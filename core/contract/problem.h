@@ -48,7 +48,7 @@ struct attn_mask {
     const bool *allowed;          /* same shape by allowed_stride; false masks; NULL: all allowed */
     int64_t allowed_stride[4];
     const float *alibi_slopes; /* [query_heads]; NULL: none */
-    const float *sinks;        /* [query_heads], a logit each; NULL: none */
+    const float *sinks;        /* [query_heads], a logit each, -inf: that head has none; NULL: none has */
     float softcap;             /* > 0; 0: none */
 };
 

@@ -84,7 +84,7 @@ static inline struct attn_row attn_row_begin(const struct attn_problem *problem,
     };
     if (mask->sinks) {
         row.max = mask->sinks[h];
-        row.sum = 1.0f;
+        row.sum = row.max == -INFINITY ? 0.0f : 1.0f; /* a head without a sink among others */
     }
     if (mask->bias)
         row.bias = mask->bias + b * mask->bias_stride[0] + h * mask->bias_stride[1] + i * mask->bias_stride[2];

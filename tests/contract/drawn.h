@@ -99,7 +99,7 @@ static inline void draw_mask(uint64_t *state, struct drawn *drawn) {
     }
     for (int h = 0; h < DRAWN_HEADS; ++h) {
         drawn->slopes[h] = h == 1 ? 0.0f : (float)draw_uniform(state);
-        drawn->sinks[h] = (float)draw_normal(state);
+        drawn->sinks[h] = draw_int(state, 0, 3) == 0 ? -INFINITY : (float)draw_normal(state);
     }
     mask->alibi_slopes = draw_int(state, 0, 2) == 0 ? drawn->slopes : NULL;
     mask->sinks = draw_int(state, 0, 2) == 0 ? drawn->sinks : NULL;

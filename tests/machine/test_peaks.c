@@ -79,10 +79,12 @@ Test(peaks, a_deleted_loop_is_an_error_that_names_it, .timeout = 120) {
     probes.tiles_bf16 = deleted;
     cr_expect_eq(measured(&probes, "compact", 1, &peaks, &error), ATTN_INTERNAL);
     cr_expect(strstr(error.message, "tile probe"), "%s", error.message);
-    probes = honest;
-    probes.read_ahead = deleted_read;
-    cr_expect_eq(measured(&probes, "compact", 1, &peaks, &error), ATTN_INTERNAL);
-    cr_expect(strstr(error.message, "read probe"), "%s", error.message);
+    for (int ahead = 0; ahead < 2; ++ahead) {
+        probes = honest;
+        *(ahead ? &probes.read_ahead : &probes.read) = deleted_read;
+        cr_expect_eq(measured(&probes, "compact", 1, &peaks, &error), ATTN_INTERNAL);
+        cr_expect(strstr(error.message, "read probe"), "%s", error.message);
+    }
 }
 
 Test(peaks, threads_that_cannot_be_placed_are_unsupported) {

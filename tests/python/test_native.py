@@ -65,6 +65,7 @@ MASKS = {
     "softcap": {"softcap": 1.5},
     "sinks": {"sinks": [0.5, -1.0, 3.0, 0.0]},
     "sinks_dead": {"sinks": [0.5, -1.0, 3.0, 0.0], "key_lengths": [0, 3]},
+    "sinks_off": {"sinks": [-np.inf, 0.5, -np.inf, 0.0], "key_lengths": [0, 3]},
     "scale": {"scale": 0.75},
     "everything": {
         "causal": "bottom_right",
@@ -244,7 +245,7 @@ x = np.ones((1, 2, 64, 8), np.float32)
 native.attention(x, x, x, variant="flash", threads=2)
 native.ffi.dlclose(native.open_library())
 maps = open("/proc/self/maps").read()
-assert "libattnbench" in maps and "libgomp" in maps
+assert "libattnbench" in maps
 os._exit(0)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -130,6 +130,12 @@ struct layer_attention broken_attention(enum broken_part part) {
     return (struct layer_attention){.context = &parts[part], .run = answer};
 }
 
+const struct study *broken_study(const char *name) {
+    const struct study *const study = study_find(&study_registry, name);
+    cr_assert(study != NULL, "no study %s", name);
+    return study;
+}
+
 enum study_law broken_law_of(const struct study *study, const char *claim, const struct study_options *options) {
     struct study_report report;
     struct attn_error error = {0};

@@ -22,6 +22,9 @@ enum broken_part {
 /* f64 or f32 operands, every structural mask. Lasts as long as the program. */
 struct layer_attention broken_attention(enum broken_part part);
 
+/* The study of this name; the test fails when there is none. */
+const struct study *broken_study(const char *name);
+
 /* The law verdict of `claim` when `study` runs with these options. The test fails when the study itself fails. */
 enum study_law broken_law_of(const struct study *study, const char *claim, const struct study_options *options);
 /* With this attention and these settings ("scale=none", or NULL), without variants. */

@@ -4,12 +4,6 @@
 
 #include "broken_attention.h"
 
-static const struct study *find(const char *name) {
-    const struct study *const study = study_find(&study_registry, name);
-    cr_assert(study, "no study %s", name);
-    return study;
-}
-
 static enum study_law law_of(const char *name, const char *claim, enum broken_part part, const char *set) {
     const struct study_options options = {.seed = 1,
                                           .threads = 1,
@@ -17,7 +11,7 @@ static enum study_law law_of(const char *name, const char *claim, enum broken_pa
                                           .attention = broken_attention(part),
                                           .sets = &set,
                                           .set_count = set != NULL};
-    return broken_law_of(find(name), claim, &options);
+    return broken_law_of(broken_study(name), claim, &options);
 }
 
 static const struct {
@@ -70,7 +64,7 @@ Test(structure, the_oracle_holds_them_whatever_the_seed) {
         for (uint64_t seed = 0; seed < 3 && (n == 0 || strcmp(departures[n].name, departures[n - 1].name) != 0);
              ++seed) {
             const struct study_options options = {.seed = seed, .threads = 2, .variants = &attn_registry};
-            cr_expect_eq(broken_law_of(find(departures[n].name), departures[n].claim, &options), STUDY_HOLDS,
+            cr_expect_eq(broken_law_of(broken_study(departures[n].name), departures[n].claim, &options), STUDY_HOLDS,
                          "%s, seed %d", departures[n].name, (int)seed);
         }
 }
@@ -88,7 +82,7 @@ Test(structure, numbers_do_not_depend_on_the_threads) {
             const struct study_options options = {.threads = threads, .variants = &attn_registry};
             struct attn_error error = {0};
             const enum attn_status status =
-                study_execute(find(departures[n].name), &options, &reports[threads - 1], &error);
+                study_execute(broken_study(departures[n].name), &options, &reports[threads - 1], &error);
             cr_assert_eq(status, ATTN_OK, "%s", error.message);
         }
         cr_assert_eq(reports[0].quantity_count, reports[1].quantity_count);
@@ -106,7 +100,7 @@ static struct study_report report_of(const char *name, struct layer_attention at
     const struct study_options options = {.threads = 1, .attention = attention};
     struct study_report report;
     struct attn_error error = {0};
-    cr_assert_eq(study_execute(find(name), &options, &report, &error), ATTN_OK, "%s", error.message);
+    cr_assert_eq(study_execute(broken_study(name), &options, &report, &error), ATTN_OK, "%s", error.message);
     return report;
 }
 

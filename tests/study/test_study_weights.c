@@ -30,17 +30,11 @@ static const struct subject subjects[] = {
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };
 
-static const struct study *study_of(const char *name) {
-    const struct study *const study = study_find(&study_registry, name);
-    cr_assert(study != NULL, "%s", name);
-    return study;
-}
-
 Test(weights, every_law_holds_with_a_whole_attention, .timeout = 240) {
     for (int n = 0; n < SUBJECTS; ++n)
         for (const char *const *claim = subjects[n].claims; *claim; ++claim)
-            cr_expect_eq(broken_law(study_of(subjects[n].name), *claim, BROKEN_NOTHING, subjects[n].set), STUDY_HOLDS,
-                         "%s of %s", *claim, subjects[n].name);
+            cr_expect_eq(broken_law(broken_study(subjects[n].name), *claim, BROKEN_NOTHING, subjects[n].set),
+                         STUDY_HOLDS, "%s of %s", *claim, subjects[n].name);
 }
 
 Test(weights, every_law_holds_at_three_seeds, .timeout = 240) {
@@ -50,7 +44,7 @@ Test(weights, every_law_holds_at_three_seeds, .timeout = 240) {
                 .seed = seed, .threads = 1, .sets = &subjects[n].set, .set_count = subjects[n].set != NULL};
             struct study_report report;
             struct attn_error error = {0};
-            cr_assert_eq(study_execute(study_of(subjects[n].name), &options, &report, &error), ATTN_OK, "%s",
+            cr_assert_eq(study_execute(broken_study(subjects[n].name), &options, &report, &error), ATTN_OK, "%s",
                          error.message);
             for (int i = 0; i < report.claim_count; ++i)
                 cr_expect_eq(report.claims[i].law, STUDY_HOLDS, "%s of %s at seed %d", report.claims[i].claim,
@@ -89,8 +83,9 @@ static const struct {
 
 Test(weights, a_law_departs_once_something_is_left_out, .timeout = 240) {
     for (size_t n = 0; n < sizeof falsified / sizeof *falsified; ++n)
-        cr_expect_eq(broken_law(study_of(falsified[n].name), falsified[n].claim, falsified[n].part, falsified[n].set),
-                     STUDY_DEPARTS, "%s of %s, case %zu", falsified[n].claim, falsified[n].name, n);
+        cr_expect_eq(
+            broken_law(broken_study(falsified[n].name), falsified[n].claim, falsified[n].part, falsified[n].set),
+            STUDY_DEPARTS, "%s of %s, case %zu", falsified[n].claim, falsified[n].name, n);
 }
 
 /* The numbers themselves, not only the verdicts. */
@@ -101,7 +96,7 @@ Test(weights, threads_change_no_number, .timeout = 240) {
         for (int more = 0; more < 2; ++more) {
             const struct study_options options = {
                 .threads = 1 + 2 * more, .sets = &subjects[n].set, .set_count = subjects[n].set != NULL};
-            cr_assert_eq(study_execute(study_of(subjects[n].name), &options, &reports[more], &error), ATTN_OK, "%s",
+            cr_assert_eq(study_execute(broken_study(subjects[n].name), &options, &reports[more], &error), ATTN_OK, "%s",
                          error.message);
         }
         cr_assert_eq(reports[0].quantity_count, reports[1].quantity_count);

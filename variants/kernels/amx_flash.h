@@ -94,8 +94,8 @@ static inline void amx_panel_scores(const struct flash_tile *tile, int64_t r, co
 static inline vec_bits amx_seen(const struct flash_tile *tile, int64_t r, int64_t key) {
     const struct flash_row *const row = &tile->rows[r];
     const vec_bits keys = vec_count_from(0);
-    return (keys >= (int32_t)flash_clamp(row->key_begin - key, 0, VEC_LANES)) &
-           (keys < (int32_t)flash_clamp(row->key_end - key, 0, VEC_LANES));
+    return (keys >= (int32_t)group_clamp(row->key_begin - key, 0, VEC_LANES)) &
+           (keys < (int32_t)group_clamp(row->key_end - key, 0, VEC_LANES));
 }
 
 /* A group of rows on its way from dots to bf16 weights. */
@@ -131,7 +131,7 @@ static inline void amx_first_references(const struct flash_tile *tile, int64_t r
     const float factor = tile->call->problem->scale * EDGE_LOG2E;
     for (int n = 0; n < AMX_BLOCK; ++n) {
         vec tops = vec_all(-INFINITY);
-        if (tile->states[r + n].reference > -INFINITY)
+        if (tile->states[r + n].reference != -INFINITY)
             continue;
         for (int x = 0; x < AMX_BLOCK; x += VEC_LANES)
             tops = vec_max(
@@ -189,7 +189,7 @@ static inline void amx_row_weights(const struct flash_tile *tile, int64_t r, int
 static inline void amx_careful(const struct flash_tile *tile, int64_t r, int64_t block_first,
                                const struct flash_span *span) {
     const int64_t stride = amx_score_stride(tile->call->plan.block_keys), first = span->first;
-    const int64_t last = flash_round_up(span->last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
+    const int64_t last = group_round_up(span->last, AMX_BLOCK); /* keys beyond the last are zeros, and masked */
     float *const dots = tile->scores;
     for (int64_t j = first; j < last; j += AMX_BLOCK)
         amx_panel_scores(tile, r, amx_key_panel(tile->call, tile->b, tile->key_head, (block_first + j) / AMX_BLOCK),
@@ -231,7 +231,7 @@ static inline void amx_group_values(const struct flash_tile *tile, int64_t r, in
     for (int64_t column = 0; column < columns; column += 2) {
         float *const sums = tile->sums + r * plan->out_stride + column * 16;
         amx_block_load(sums, plan->out_stride);
-        amx_block((flash_round_up(span->last, AMX_BLOCK) - span->first) / AMX_BLOCK, amx_weights(tile, r) + span->first,
+        amx_block((group_round_up(span->last, AMX_BLOCK) - span->first) / AMX_BLOCK, amx_weights(tile, r) + span->first,
                   amx_weight_stride(plan->block_keys), values + column * AMX_ELEMENTS, columns * AMX_ELEMENTS);
         amx_block_store(sums, plan->out_stride);
     }

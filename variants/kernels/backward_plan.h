@@ -6,9 +6,8 @@
 
 #include "contract/execution.h"
 #include "kernels/gradpanel.h"
+#include "kernels/group.h"
 #include "kernels/scratch.h"
-
-#define BACKWARD_MAX_TILE_ROWS 3072
 
 /* What a query row brings to every block of keys. */
 struct backward_row {
@@ -52,7 +51,7 @@ struct backward {
     size_t thread_bytes, bytes;
 };
 
-/* Rows of a tile and keys of a block, where they are 0. Blocks are as equal as whole panels allow. What a thread keeps
+/* Rows of a tile and keys of a block, where they are 0. Blocks are as equal as whole units allow. What a thread keeps
  * of a block of keys takes L2 at most, a tile's rows half of it; larger ones did not gain. Few and short heads are cut
  * into a dozen blocks or so, for threads to share: by the problem alone, so that no answer depends on the number of
  * threads. */
@@ -64,9 +63,9 @@ static inline void backward_resolve(const struct attn_problem *problem, int64_t 
         const int64_t fitting = l2_bytes / (4 * (3 * key_stride + 2 * value_stride));
         const int64_t shared = problem->key_len * problem->batch * problem->key_heads / 12;
         int64_t most = fitting < shared ? fitting : shared;
-        most = most < unit ? unit : most < 256 ? most : 256;
+        most = group_clamp(most, unit, 256) / unit * unit;
         const int64_t blocks = (problem->key_len + most - 1) / most;
-        *block_keys = ((problem->key_len + blocks - 1) / blocks + unit - 1) / unit * unit;
+        *block_keys = group_round_up((problem->key_len + blocks - 1) / blocks, unit);
     }
     if (*tile_rows == 0) {
         const int64_t fitting = l2_bytes / 2 / (4 * (2 * key_stride + value_stride + 2 * *block_keys)) / 24 * 24;
@@ -76,8 +75,8 @@ static inline void backward_resolve(const struct attn_problem *problem, int64_t 
 
 static inline struct backward_buffers backward_buffers_lay_out(const struct backward *call, struct scratch *scratch) {
     const struct attn_problem *const problem = call->problem;
-    const int64_t panel_keys = (call->block_keys + PANEL_KEYS - 1) / PANEL_KEYS * PANEL_KEYS;
-    const int64_t group_keys = (call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS;
+    const int64_t panel_keys = group_round_up(call->block_keys, PANEL_KEYS);
+    const int64_t group_keys = group_round_up(call->block_keys, PANEL_ROWS);
     return (struct backward_buffers){
         .key_panels = scratch_floats(scratch, panel_keys * problem->head_dim),
         .value_panels = scratch_floats(scratch, panel_keys * problem->value_dim),
@@ -103,7 +102,7 @@ static inline struct backward backward_lay_out(const struct attn_problem *proble
     struct backward call = {
         .problem = problem,
         .operands = operands,
-        .rows = problem->query_heads / problem->key_heads * problem->query_len,
+        .rows = group_rows(problem),
         .tile_rows = tile_rows,
         .block_keys = block_keys,
         .blocks = (problem->key_len + block_keys - 1) / block_keys,
@@ -127,19 +126,8 @@ static inline struct backward backward_lay_out(const struct attn_problem *proble
     return call;
 }
 
-/* Row n of a KV head: query head and position. */
-struct backward_place {
-    int64_t h, i;
-};
-
-static inline struct backward_place backward_locate(const struct backward *call, int64_t key_head, int64_t n) {
-    const int64_t query_len = call->problem->query_len;
-    return (struct backward_place){key_head * (call->problem->query_heads / call->problem->key_heads) + n / query_len,
-                                   n % query_len};
-}
-
 /* Where the sums of a row of dQ stand. */
-static inline float *backward_dq_row(const struct backward *call, int64_t b, struct backward_place at) {
+static inline float *backward_dq_row(const struct backward *call, int64_t b, struct group_place at) {
     const struct attn_problem *const problem = call->problem;
     if (!call->dq)
         return attn_tensor_row(&call->operands->dq, b, at.h, at.i);
@@ -178,7 +166,7 @@ static inline void backward_begin_tile(const struct backward *call, int64_t head
     int64_t first = problem->key_len, last = 0;
     *tile = (struct backward_tile){.finite = true};
     for (int64_t n = t * call->tile_rows; n < (t + 1) * call->tile_rows && n < call->rows; ++n) {
-        const struct backward_place at = backward_locate(call, key_head, n);
+        const struct group_place at = group_locate(call->problem, key_head, n);
         const struct attn_row live = attn_row_begin(problem, b, at.h, at.i);
         const void *const dout = attn_tensor_row(&operands->dout, b, at.h, at.i);
         const void *const query = attn_tensor_row(&operands->q, b, at.h, at.i);

@@ -24,16 +24,12 @@ struct backward_visit {
     const struct backward_row *rows; /* of the tile's first row */
     int64_t first_row, count;        /* rows of the KV head */
     bool cut;                        /* some pair is masked, or might be */
-    struct backward_span spans[BACKWARD_MAX_TILE_ROWS / PANEL_ROWS];
+    struct backward_span spans[GROUP_MAX_TILE_ROWS / PANEL_ROWS];
 };
 
-static inline int64_t backward_clamp(int64_t value, int64_t low, int64_t high) {
-    return value < low ? low : value > high ? high : value;
-}
-
 static inline struct backward_span backward_row_span(const struct backward_unit *unit, const struct backward_row *row) {
-    const int64_t begin = backward_clamp(row->key_begin, unit->first, unit->last);
-    const int64_t end = backward_clamp(row->key_end, begin, unit->last);
+    const int64_t begin = group_clamp(row->key_begin, unit->first, unit->last);
+    const int64_t end = group_clamp(row->key_end, begin, unit->last);
     return (struct backward_span){begin - unit->first, end - unit->first};
 }
 
@@ -51,11 +47,9 @@ static inline void backward_begin_unit(struct backward_unit *unit) {
     for (int64_t j = unit->first; j < unit->last; ++j)
         grad_copy_row(unit->own.keys + (j - unit->first) * call->key_stride,
                       attn_tensor_row(k, unit->b, unit->key_head, j), k->type, head_dim, 1.0f);
-    memset(unit->own.dk, 0,
-           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->key_stride) * sizeof(float));
+    memset(unit->own.dk, 0, (size_t)(group_round_up(call->block_keys, PANEL_ROWS) * call->key_stride) * sizeof(float));
     memset(unit->own.dv, 0,
-           (size_t)((call->block_keys + PANEL_ROWS - 1) / PANEL_ROWS * PANEL_ROWS * call->value_stride) *
-               sizeof(float));
+           (size_t)(group_round_up(call->block_keys, PANEL_ROWS) * call->value_stride) * sizeof(float));
 }
 
 static inline void backward_end_unit(const struct backward_unit *unit) {
@@ -82,7 +76,7 @@ static inline void backward_begin_visit(const struct backward_unit *unit, int64_
     visit->rows = &call->row_facts[unit->head * call->rows + visit->first_row];
     visit->cut = problem->mask.bias || problem->mask.allowed;
     for (int64_t r = 0; r < visit->count; ++r) {
-        const struct backward_place at = backward_locate(call, unit->key_head, visit->first_row + r);
+        const struct group_place at = group_locate(call->problem, unit->key_head, visit->first_row + r);
         grad_copy_row(unit->own.queries + r * call->key_stride, attn_tensor_row(&operands->q, unit->b, at.h, at.i),
                       problem->type, problem->head_dim, problem->scale);
         grad_copy_row(unit->own.douts + r * call->value_stride, attn_tensor_row(&operands->dout, unit->b, at.h, at.i),

@@ -8,6 +8,7 @@
 #include "contract/execution.h"
 #include "kernels/decode_step.h"
 #include "kernels/edge.h"
+#include "kernels/group.h"
 
 #include <omp.h>
 
@@ -21,25 +22,21 @@ struct decode_plan {
     int64_t splits;
     int64_t out_stride;     /* value_dim, padded to whole registers */
     int64_t partial_floats; /* one row of one split: sums [out_stride], max, sum */
-    size_t scratch_bytes;   /* per thread: scaled queries, weights, a row of widened values */
+    size_t scratch_bytes;   /* per thread: scaled queries, weights */
     size_t partials_bytes, bytes;
 };
 
-static inline int64_t decode_pad(int64_t floats) {
-    return (floats + 15) / 16 * 16;
-}
-
 static inline struct decode_plan decode_plan_of(const struct attn_problem *problem, int threads, int64_t split_keys) {
     struct decode_plan plan = {
-        .rows = problem->query_heads / problem->key_heads * problem->query_len,
+        .rows = group_rows(problem),
         .split_keys = split_keys,
         .splits = (problem->key_len + split_keys - 1) / split_keys,
-        .out_stride = decode_pad(problem->value_dim),
+        .out_stride = group_round_up(problem->value_dim, 16),
     };
     plan.partial_floats = plan.out_stride + 16;
     plan.partials_bytes = (size_t)(problem->batch * problem->key_heads * plan.splits * plan.rows) *
                           (size_t)plan.partial_floats * sizeof(float);
-    plan.scratch_bytes = (size_t)(plan.rows * (decode_pad(problem->head_dim) + DECODE_BLOCK)) * sizeof(float);
+    plan.scratch_bytes = (size_t)(plan.rows * (group_round_up(problem->head_dim, 16) + DECODE_BLOCK)) * sizeof(float);
     plan.bytes = plan.partials_bytes + (size_t)threads * plan.scratch_bytes;
     return plan;
 }
@@ -51,12 +48,6 @@ struct decode_head {
     const struct decode_plan *plan;
     int64_t b, key_head;
 };
-
-static inline void decode_locate(const struct decode_head *head, int64_t r, int64_t *h, int64_t *i) {
-    const struct attn_problem *const problem = head->problem;
-    *h = head->key_head * (problem->query_heads / problem->key_heads) + r / problem->query_len;
-    *i = r % problem->query_len;
-}
 
 /* Rows [first_row, first_row + rows) against the block of keys [first, last). `partial` and `states` are of the first
  * of these rows. */
@@ -106,7 +97,7 @@ static inline void decode_block(const struct decode_head *head, const struct att
 static inline void decode_split(const struct decode_head *head, int64_t split, float *partials, float *scratch) {
     const struct attn_problem *const problem = head->problem;
     const struct decode_plan *const plan = head->plan;
-    const int64_t query_stride = decode_pad(problem->head_dim);
+    const int64_t query_stride = group_round_up(problem->head_dim, 16);
     float *const queries = scratch, *const weights = scratch + plan->rows * query_stride;
     const int64_t split_first = split * plan->split_keys;
     const int64_t split_last =
@@ -115,16 +106,15 @@ static inline void decode_split(const struct decode_head *head, int64_t split, f
     struct edge_state states[DECODE_MAX_ROWS];
     int64_t first = split_last, last = split_first;
     for (int64_t r = 0; r < plan->rows; ++r) {
-        int64_t h, i;
-        decode_locate(head, r, &h, &i);
-        live[r] = attn_row_begin(problem, head->b, h, i);
+        const struct group_place at = group_locate(problem, head->key_head, r);
+        live[r] = attn_row_begin(problem, head->b, at.h, at.i);
         states[r] = (struct edge_state){-INFINITY, 0.0f}; /* the sink joins at the merge */
         if (live[r].key_begin < live[r].key_end) {
             first = live[r].key_begin < first ? live[r].key_begin : first;
             last = live[r].key_end > last ? live[r].key_end : last;
         }
         const float scale = live[r].plain ? live[r].scale * EDGE_LOG2E : live[r].scale;
-        const void *const query = attn_tensor_row(&head->operands->q, head->b, h, i);
+        const void *const query = attn_tensor_row(&head->operands->q, head->b, at.h, at.i);
         for (int64_t c = 0; c < query_stride; ++c)
             queries[r * query_stride + c] =
                 c < problem->head_dim ? scale * attn_load(query, head->operands->q.type, c) : 0.0f;
@@ -158,9 +148,8 @@ static inline void decode_merge(const struct decode_head *head, int64_t r, float
     const struct attn_problem *const problem = head->problem;
     const struct decode_plan *const plan = head->plan;
     const int64_t split_floats = plan->rows * plan->partial_floats;
-    int64_t h, i;
-    decode_locate(head, r, &h, &i);
-    const struct attn_row row = attn_row_begin(problem, head->b, h, i);
+    const struct group_place at = group_locate(problem, head->key_head, r);
+    const struct attn_row row = attn_row_begin(problem, head->b, at.h, at.i);
     float *const sums = partials + r * plan->partial_floats;
     struct edge_state total = edge_state_begin(&row);
     const float sink = total.reference;
@@ -176,10 +165,10 @@ static inline void decode_merge(const struct decode_head *head, int64_t r, float
             vec_store(sums + c, s == 0 ? part : vec_load(sums + c) + part);
         }
     }
-    convert_row_to(attn_tensor_row(&head->operands->out, head->b, h, i), sums, head->operands->out.type,
+    convert_row_to(attn_tensor_row(&head->operands->out, head->b, at.h, at.i), sums, head->operands->out.type,
                    problem->value_dim, total.sum == 0.0f ? 0.0f : 1.0f / total.sum);
     if (head->operands->lse.data)
-        *(float *)attn_tensor_row(&head->operands->lse, head->b, h, i) =
+        *(float *)attn_tensor_row(&head->operands->lse, head->b, at.h, at.i) =
             total.sum == 0.0f ? -INFINITY : (total.reference + log2f(total.sum)) * EDGE_LN2;
 }
 

@@ -8,26 +8,24 @@
 
 #include "kernels/convert.h"
 
-#define DECODE_BLOCK       64   /* keys between two looks at the running maximum: rows of scores are this long */
-#define DECODE_AHEAD_BYTES 8192 /* how far ahead a stream is fetched */
-#define DECODE_FOUR        VEC_UNROLL(4)
+#define DECODE_BLOCK 64 /* keys between two looks at the running maximum: rows of scores are this long */
+#define DECODE_FOUR  VEC_UNROLL(4)
 
-/* Fetches, where element `c` of a row begins a cache line, the same line of the row that a stream reaches after
- * `ahead_bytes`. A line for every line that is read: fetched row by row they would wait for each other. Fetching what
- * isn't there does no harm. */
+/* Every 64 bytes of a row, as its element `c` is read, fetches what a stream reaches `ahead_bytes` later; 0: nothing. A
+ * line for every line that is read: fetched row by row they would wait for each other. */
 VEC_INLINE void decode_fetch(const char *row, enum attn_type type, int64_t c, int64_t ahead_bytes) {
-    const int64_t at = c * (type == ATTN_F32 ? 4 : 2);
-    if (at % 64 == 0) /* into L2: what waits for L1 is few */
-        __builtin_prefetch((const void *)((uintptr_t)row + (uintptr_t)(ahead_bytes + at)), 0, 2);
+    const int64_t at = c * (int64_t)attn_type_bytes(type);
+    if (ahead_bytes && at % 64 == 0)
+        vec_fetch(row, ahead_bytes + at);
 }
 
-/* Bytes from a row to the one that a stream reaches after DECODE_AHEAD_BYTES. */
+/* Bytes from a row to the one that a stream reaches after VEC_AHEAD_BYTES. */
 VEC_INLINE int64_t decode_ahead_bytes(int64_t features, enum attn_type type, int64_t stride_bytes) {
-    return (DECODE_AHEAD_BYTES / (features * (type == ATTN_F32 ? 4 : 2)) + 1) * stride_bytes;
+    return (VEC_AHEAD_BYTES / (features * (int64_t)attn_type_bytes(type)) + 1) * stride_bytes;
 }
 
 /* scores[r * DECODE_BLOCK + m] = queries[r] . keys[m] for four keys and `rows` rows (1, 2 or 4, constant at each call).
- * Queries are padded with zeros to whole registers. What comes `ahead_bytes` later is fetched unless that is 0. */
+ * Queries are padded with zeros to whole registers. `ahead_bytes`: as decode_fetch takes it. */
 VEC_INLINE void decode_four_dots(int rows, int64_t head_dim, const float *queries, int64_t query_stride,
                                  const char *const keys[4], enum attn_type type, int64_t ahead_bytes, float *scores) {
     vec acc[4][4];
@@ -36,8 +34,7 @@ VEC_INLINE void decode_four_dots(int rows, int64_t head_dim, const float *querie
     for (int64_t c = 0; c < whole; c += VEC_LANES) {
         vec features[4];
         DECODE_FOUR for (int m = 0; m < 4; ++m) features[m] = convert_load(keys[m], type, c);
-        if (ahead_bytes)
-            DECODE_FOUR for (int m = 0; m < 4; ++m) decode_fetch(keys[m], type, c, ahead_bytes);
+        DECODE_FOUR for (int m = 0; m < 4; ++m) decode_fetch(keys[m], type, c, ahead_bytes);
         DECODE_FOUR for (int r = 0; r < rows; ++r) {
             const vec query = vec_load(queries + r * query_stride + c);
             DECODE_FOUR for (int m = 0; m < 4; ++m) acc[r][m] += query * features[m];
@@ -45,6 +42,7 @@ VEC_INLINE void decode_four_dots(int rows, int64_t head_dim, const float *querie
     }
     if (whole < head_dim)
         DECODE_FOUR for (int m = 0; m < 4; ++m) {
+            decode_fetch(keys[m], type, whole, ahead_bytes);
             const vec features = convert_load_part(keys[m], type, whole, head_dim - whole);
             DECODE_FOUR for (int r = 0; r < rows; ++r) acc[r][m] +=
                 vec_load(queries + r * query_stride + whole) * features;
@@ -77,7 +75,7 @@ VEC_INLINE void decode_dots_of(int rows, int64_t keys, int64_t head_dim, const f
 }
 
 /* sums[r] += weights[r * DECODE_BLOCK + m] * values[m] for four values and `rows` rows (1, 2 or 4, constant at each
- * call), whose weights stay in registers. */
+ * call), whose weights stay in registers. `ahead_bytes`: as decode_fetch takes it. */
 VEC_INLINE void decode_four_values(int rows, int64_t value_dim, const float *weights, const char *const values[4],
                                    enum attn_type type, int64_t ahead_bytes, float *sums, int64_t sums_stride) {
     const int64_t whole = value_dim - value_dim % VEC_LANES;
@@ -88,8 +86,7 @@ VEC_INLINE void decode_four_values(int rows, int64_t value_dim, const float *wei
         vec features[4];
         DECODE_FOUR for (int m = 0; m < 4; ++m) features[m] =
             c < whole ? convert_load(values[m], type, c) : convert_load_part(values[m], type, c, value_dim - c);
-        if (ahead_bytes)
-            DECODE_FOUR for (int m = 0; m < 4; ++m) decode_fetch(values[m], type, c, ahead_bytes);
+        DECODE_FOUR for (int m = 0; m < 4; ++m) decode_fetch(values[m], type, c, ahead_bytes);
         DECODE_FOUR for (int r = 0; r < rows; ++r) {
             float *const sum = sums + r * sums_stride + c;
             vec_store(sum, vec_load(sum) + ((factors[r][0] * features[0] + factors[r][1] * features[1]) +

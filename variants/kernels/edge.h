@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Softmax of a block's scores where the fused step can't go: the first block of a row, blocks that a mask cuts, biased
- * or capped scores, and maxima that rose too far. Scores are in base 2: s * log2(e). Buffers are padded to whole
- * registers, so loops over them may run past the last key. */
+/* Softmax of a block's scores where the fused step can't go: biased, capped or chosen scores, rows that see none of the
+ * keys looked at first, references out of reach, NaNs, and maxima that rose too far. Scores are in base 2: s * log2(e).
+ * Buffers are padded to whole registers, so loops over them may run past the last key. */
 #ifndef KERNELS_EDGE_H
 #define KERNELS_EDGE_H
 

@@ -71,7 +71,7 @@ static inline void backward_weights(const struct backward_unit *unit, const stru
         float *const weights = own->weights + r * stride, *const slopes = own->slopes + r * stride;
         const struct backward_span span = backward_row_span(unit, &visit->rows[r]);
         if (!call->plain && span.first < span.last) {
-            const struct backward_place at = backward_locate(call, unit->key_head, visit->first_row + r);
+            const struct group_place at = group_locate(call->problem, unit->key_head, visit->first_row + r);
             const struct attn_row live = attn_row_begin(problem, unit->b, at.h, at.i);
             backward_finish_row(&visit->rows[r], &live, unit->first + span.first, unit->first + span.last,
                                 weights + span.first, slopes + span.first, own->bends);
@@ -161,7 +161,8 @@ static inline void backward_end_visit(const struct backward_unit *unit, const st
     for (int64_t r = 0; r < visit->count; ++r) {
         if (visit->spans[r / PANEL_ROWS].first >= visit->spans[r / PANEL_ROWS].last)
             continue;
-        float *const sums = backward_dq_row(call, unit->b, backward_locate(call, unit->key_head, visit->first_row + r));
+        float *const sums =
+            backward_dq_row(call, unit->b, group_locate(call->problem, unit->key_head, visit->first_row + r));
         const float *const dq = unit->own.dq + r * call->key_stride;
 #pragma omp simd
         for (int64_t c = 0; c < head_dim; ++c)
@@ -219,7 +220,7 @@ static inline struct backward_unit backward_unit_at(const struct backward *call,
 static inline void backward_store_dq(const struct backward *call, int64_t head, int64_t n) {
     const struct attn_problem *const problem = call->problem;
     const int64_t b = head / problem->key_heads;
-    const struct backward_place at = backward_locate(call, head % problem->key_heads, n);
+    const struct group_place at = group_locate(call->problem, head % problem->key_heads, n);
     const float *const sums = backward_dq_row(call, b, at);
     convert_row_to(attn_tensor_row(&call->operands->dq, b, at.h, at.i), sums, call->operands->dq.type,
                    problem->head_dim, 1.0f);

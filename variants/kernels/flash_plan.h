@@ -6,23 +6,8 @@
 
 #include "contract/execution.h"
 #include "kernels/edge.h"
+#include "kernels/group.h"
 #include "kernels/keypanel.h"
-
-static inline int64_t flash_round_up(int64_t value, int64_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
-
-static inline int64_t flash_clamp(int64_t value, int64_t low, int64_t high) {
-    return value < low ? low : value > high ? high : value;
-}
-
-/* Query rows that read one KV head: its group of query heads, one after the other. */
-static inline int64_t flash_rows(const struct attn_problem *problem) {
-    return problem->query_heads / problem->key_heads * problem->query_len;
-}
-
-/* As many as block_queries may ask for. */
-#define FLASH_MAX_ROWS 3072
 
 /* What one query tile has to do, and how much of it. */
 struct flash_task {
@@ -33,7 +18,7 @@ struct flash_task {
 
 /* One query row of a tile, as far as most of its work asks. */
 struct flash_row {
-    int64_t h, i;               /* query head and position */
+    struct group_place at;
     int64_t key_begin, key_end; /* the keys it sees are among these */
     bool plain;                 /* it sees all of them, and their scores are scale * dot */
 };
@@ -51,7 +36,7 @@ struct flash_plan {
 
 static inline size_t flash_place(size_t *end, int64_t bytes) {
     const size_t at = *end;
-    *end += (size_t)flash_round_up(bytes, 64);
+    *end += (size_t)group_round_up(bytes, 64);
     return at;
 }
 
@@ -70,7 +55,7 @@ struct flash_sizes {
 static inline struct flash_plan flash_lay_out(const struct attn_problem *problem, int threads, int64_t tile_rows,
                                               int64_t block_keys, float threshold, const struct flash_sizes *sizes) {
     struct flash_plan plan = {
-        .rows = flash_rows(problem),
+        .rows = group_rows(problem),
         .tile_rows = tile_rows,
         .block_keys = block_keys,
         .out_stride = sizes->out_stride,
@@ -112,7 +97,7 @@ static inline struct flash_plan flash_plan_of(const struct attn_problem *problem
         .value_panel_bytes = problem->type == ATTN_F32 ? 0 : PANEL_KEYS * problem->value_dim * f32,
         .query_bytes = problem->head_dim * f32,
         .weight_bytes = block_keys * f32,
-        .out_stride = flash_round_up(problem->value_dim, VEC_LANES),
+        .out_stride = group_round_up(problem->value_dim, VEC_LANES),
     };
     return flash_lay_out(problem, threads, tile_rows, block_keys, threshold, &sizes);
 }
@@ -153,7 +138,7 @@ static inline bool flash_may_cut(const struct attn_problem *problem) {
     return mask->causal || mask->windowed || mask->key_lengths || mask->segments > 0 || mask->bias || mask->allowed;
 }
 
-/* Whether all values of a block are known to be finite; asked for where a mask may cut. */
+/* Whether all values of a block are known to be finite; where no mask may cut, tiles in registers do not look. */
 static inline bool *flash_finite_flag(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
     const int64_t head = b * call->problem->key_heads + key_head;
     return (bool *)(call->workspace + call->plan.finite_at) + head * call->plan.blocks + block;
@@ -164,7 +149,7 @@ static inline int64_t *flash_packed_blocks(const struct flash_call *call, int64_
     return (int64_t *)(call->workspace + call->plan.packed_at) + head;
 }
 
-/* Packs the keys of one block, widens its values where needed, and notes whether they are all finite. */
+/* Packs the keys of one block, widens its values where needed, and notes whether they are known to be finite. */
 static inline void flash_prepare_block(const struct flash_call *call, int64_t b, int64_t key_head, int64_t block) {
     const struct attn_problem *const problem = call->problem;
     const int64_t first = block * call->plan.block_keys;

@@ -31,31 +31,24 @@ static inline struct flash_tile flash_tile_of(const struct flash_call *call, con
     };
 }
 
-/* Head and position of row `n` among the rows of a KV head. */
-static inline void flash_locate(const struct attn_problem *problem, int64_t key_head, int64_t n, int64_t *h,
-                                int64_t *i) {
-    *h = key_head * (problem->query_heads / problem->key_heads) + n / problem->query_len;
-    *i = n % problem->query_len;
-}
-
 /* Starts the softmax of `count` rows of a tile. Rows beyond the last repeat it, and are dropped at the end. */
 static inline void flash_rows_begin(const struct flash_tile *tile, int64_t first_row, int64_t count) {
     const struct attn_problem *const problem = tile->call->problem;
-    int64_t h, i;
-    flash_locate(problem, tile->key_head, first_row, &h, &i);
+    struct group_place at = group_locate(problem, tile->key_head, first_row);
     for (int64_t r = 0; r < count; ++r) {
-        const struct attn_row row = attn_row_begin(problem, tile->b, h, i);
-        tile->rows[r] = (struct flash_row){h, i, row.key_begin, row.key_end, row.plain};
+        const struct attn_row row = attn_row_begin(problem, tile->b, at.h, at.i);
+        tile->rows[r] =
+            (struct flash_row){.at = at, .key_begin = row.key_begin, .key_end = row.key_end, .plain = row.plain};
         tile->states[r] = edge_state_begin(&row);
-        if (first_row + r + 1 < tile->call->plan.rows && ++i == problem->query_len) {
-            i = 0;
-            ++h;
+        if (first_row + r + 1 < tile->call->plan.rows && ++at.i == problem->query_len) {
+            at.i = 0;
+            ++at.h;
         }
     }
 }
 
 static inline const void *flash_query(const struct flash_tile *tile, int64_t r) {
-    return attn_tensor_row(&tile->call->operands->q, tile->b, tile->rows[r].h, tile->rows[r].i);
+    return attn_tensor_row(&tile->call->operands->q, tile->b, tile->rows[r].at.h, tile->rows[r].at.i);
 }
 
 /* Loads the queries of `count` rows, scaled. */
@@ -91,15 +84,15 @@ static inline struct flash_span flash_group_span(const struct flash_tile *tile, 
         plain &= rows[n].plain;
     }
     struct flash_span span = {
-        .first = flash_clamp(first, block_first, block_last) - block_first,
-        .last = flash_clamp(last, block_first, block_last) - block_first,
-        .whole_first = flash_round_up(whole_first - block_first, panel_keys),
+        .first = group_clamp(first, block_first, block_last) - block_first,
+        .last = group_clamp(last, block_first, block_last) - block_first,
+        .whole_first = group_round_up(whole_first - block_first, panel_keys),
         .whole_last = whole_last > block_first ? (whole_last - block_first) / panel_keys * panel_keys : 0,
         .plain = plain,
     };
     span.first -= span.first % panel_keys; /* keeps vector loops over one row's scores inside that row */
-    span.cut = mask->bias || mask->allowed || whole_first - block_first > span.first ||
-               (whole_last < block_last ? whole_last : block_last) - block_first < span.last;
+    span.cut =
+        mask->bias || mask->allowed || whole_first - block_first > span.first || whole_last - block_first < span.last;
     if (span.whole_first >= span.whole_last)
         span.whole_first = span.whole_last = span.last;
     return span;
@@ -127,10 +120,10 @@ static inline void flash_row_weights(const struct flash_tile *tile, int64_t r, i
                                      float *scores) {
     const struct flash_plan *const plan = &tile->call->plan;
     const struct flash_row *const row = &tile->rows[r];
-    const int64_t begin = flash_clamp(row->key_begin, first, last) - first,
-                  end = flash_clamp(row->key_end, first + begin, last) - first;
+    const int64_t begin = group_clamp(row->key_begin, first, last) - first,
+                  end = group_clamp(row->key_end, first + begin, last) - first;
     if (!row->plain) {
-        const struct attn_row whole = attn_row_begin(tile->call->problem, tile->b, row->h, row->i);
+        const struct attn_row whole = attn_row_begin(tile->call->problem, tile->b, row->at.h, row->at.i);
         edge_finish_scores(&whole, first, first + end, scores);
     }
     for (int64_t n = 0; n < begin; ++n)
@@ -149,7 +142,8 @@ struct flash_engine {
     /* Loads the queries of `count` rows of a tile. */
     void (*load_queries)(const struct flash_tile *tile, int64_t count);
     /* Weights of a group of rows for what it sees of a block, straight from the dots. False, with weights worthless and
-     * sums as they were: scores need finishing, or some lie too far above their row's reference. */
+     * sums as they were: scores need finishing, a row has no reference yet or one out of reach, or some score is NaN or
+     * lies too far above its row's reference. */
     bool (*fused)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
     /* The same for any scores, row by row. */
     void (*careful)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
@@ -157,15 +151,18 @@ struct flash_engine {
     void (*values)(const struct flash_tile *tile, int64_t r, int64_t block_first, const struct flash_span *span);
 };
 
-/* What the panel kernels need to know of the rows from `r` and a block. */
-static inline struct panel_rows flash_panel_rows(const struct flash_tile *tile, int64_t r, int64_t block_first) {
+/* What the panel kernels need to know of the rows from `r` and a block; which keys they see, where not all of the span.
+ */
+static inline struct panel_rows flash_panel_rows(const struct flash_tile *tile, int64_t r, int64_t block_first,
+                                                 const struct flash_span *span) {
     const struct flash_plan *const plan = &tile->call->plan;
     struct panel_rows rows = {.head_dim = tile->call->problem->head_dim, .threshold = plan->threshold};
     rows.queries = tile->queries + r * rows.head_dim;
-    for (int n = 0; n < PANEL_ROWS; ++n) {
+    for (int n = 0; n < PANEL_ROWS; ++n)
         rows.reference[n] = tile->states[r + n].reference;
-        rows.begin[n] = (int32_t)flash_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
-        rows.end[n] = (int32_t)flash_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
+    for (int n = 0; n < PANEL_ROWS && (span->first < span->whole_first || span->whole_last < span->last); ++n) {
+        rows.begin[n] = (int32_t)group_clamp(tile->rows[r + n].key_begin - block_first, 0, plan->block_keys);
+        rows.end[n] = (int32_t)group_clamp(tile->rows[r + n].key_end - block_first, 0, plan->block_keys);
     }
     return rows;
 }
@@ -177,7 +174,7 @@ static inline bool flash_fused(const struct flash_tile *tile, int64_t r, int64_t
     const int64_t stride = tile->call->plan.block_keys;
     const float *const panel = flash_packed_panel(tile->call, tile->b, tile->key_head, block_first / PANEL_KEYS);
     float *const weights = tile->weights + r * stride;
-    struct panel_rows rows = flash_panel_rows(tile, r, block_first);
+    struct panel_rows rows = flash_panel_rows(tile, r, block_first, span);
     int64_t whole_first = span->whole_first;
     if (!flash_group_settled(tile, r, PANEL_ROWS)) {
         if (whole_first < span->whole_last) {
@@ -234,20 +231,40 @@ static inline void flash_tile_end(const struct flash_tile *tile, int64_t first_r
     const struct attn_problem *const problem = tile->call->problem;
     const struct attn_operands *const operands = tile->call->operands;
     for (int64_t r = 0; r < count && first_row + r < tile->call->plan.rows; ++r) {
-        const int64_t h = tile->rows[r].h, i = tile->rows[r].i;
+        const struct group_place at = tile->rows[r].at;
         const struct edge_state state = tile->states[r];
         const float *const sums = tile->sums + r * tile->call->plan.out_stride;
         const float factor = state.sum == 0.0f ? 0.0f : 1.0f / state.sum;
-        void *const out = attn_tensor_row(&operands->out, tile->b, h, i);
+        void *const out = attn_tensor_row(&operands->out, tile->b, at.h, at.i);
         convert_row_to(out, sums, operands->out.type, problem->value_dim, factor);
         if (operands->lse.data)
-            *(float *)attn_tensor_row(&operands->lse, tile->b, h, i) =
+            *(float *)attn_tensor_row(&operands->lse, tile->b, at.h, at.i) =
                 state.sum == 0.0f ? -INFINITY : (state.reference + log2f(state.sum)) * EDGE_LN2;
     }
 }
 
 static const struct flash_engine flash_panels = {PANEL_ROWS,  PANEL_KEYS,    flash_load_queries,
                                                  flash_fused, flash_careful, flash_group_values};
+
+/* What the rows of a tile see: keys [first, last), or fewer; alike: all of them the same ones. */
+struct flash_reach {
+    int64_t first, last;
+    bool alike;
+};
+
+static inline struct flash_reach flash_reach_of(const struct flash_tile *tile, int64_t count) {
+    const struct flash_row *const rows = tile->rows;
+    struct flash_reach reach = {.first = tile->call->problem->key_len, .last = 0, .alike = true};
+    for (int64_t r = 0; r < count; ++r) {
+        reach.alike &= rows[r].key_begin == rows[0].key_begin && rows[r].key_end == rows[0].key_end &&
+                       rows[r].plain == rows[0].plain;
+        if (rows[r].key_begin < rows[r].key_end) {
+            reach.first = rows[r].key_begin < reach.first ? rows[r].key_begin : reach.first;
+            reach.last = rows[r].key_end > reach.last ? rows[r].key_end : reach.last;
+        }
+    }
+    return reach;
+}
 
 /* Answers one tile: key block by key block, first the weights of all its row groups while the packed keys are in
  * cache, then their sums while the values are. */
@@ -258,25 +275,22 @@ VEC_INLINE void flash_attend(const struct flash_engine *engine, const struct fla
     int64_t now_ns = attn_profile_now(profile);
     const struct flash_tile tile = flash_tile_of(call, task, thread);
     const int64_t left = plan->rows - task->first_row;
-    const int64_t count = flash_round_up(left < plan->tile_rows ? left : plan->tile_rows, engine->group_rows);
+    const int64_t count = group_round_up(left < plan->tile_rows ? left : plan->tile_rows, engine->group_rows);
     flash_rows_begin(&tile, task->first_row, count);
     engine->load_queries(&tile, count);
     memset(tile.sums, 0, (size_t)(count * plan->out_stride) * sizeof(float));
-    int64_t first = call->problem->key_len, last = 0;
-    for (int64_t r = 0; r < count; ++r)
-        if (tile.rows[r].key_begin < tile.rows[r].key_end) {
-            first = tile.rows[r].key_begin < first ? tile.rows[r].key_begin : first;
-            last = tile.rows[r].key_end > last ? tile.rows[r].key_end : last;
-        }
+    const struct flash_reach reach = flash_reach_of(&tile, count);
     attn_profile_spent(profile, thread, ATTN_PACKING, now_ns);
     turn_await(flash_packed_blocks(call, task->head), plan->blocks);
     now_ns = attn_profile_now(profile);
-    for (int64_t j = first - first % plan->block_keys; j < last; j += plan->block_keys) {
+    for (int64_t j = reach.first - reach.first % plan->block_keys; j < reach.last; j += plan->block_keys) {
         const int64_t block_last =
             j + plan->block_keys < call->problem->key_len ? j + plan->block_keys : call->problem->key_len;
-        struct flash_span spans[FLASH_MAX_ROWS / PANEL_ROWS];
+        struct flash_span spans[GROUP_MAX_TILE_ROWS / PANEL_ROWS];
         for (int64_t r = 0, n = 0; r < count; r += engine->group_rows, ++n) {
-            spans[n] = flash_group_span(&tile, r, engine->group_rows, engine->panel_keys, j, block_last);
+            spans[n] = n > 0 && reach.alike
+                           ? spans[0]
+                           : flash_group_span(&tile, r, engine->group_rows, engine->panel_keys, j, block_last);
             if (spans[n].first < spans[n].last && !engine->fused(&tile, r, j, &spans[n]))
                 engine->careful(&tile, r, j, &spans[n]);
         }

@@ -99,8 +99,8 @@ static __attribute__((noinline)) void panel_scores(int64_t head_dim, const float
     }
 }
 
-/* How PANEL_ROWS rows turn dots into weights 2^(dot - reference[r]). Queries carry scale * log2(e); references are
- * integers below 2^21 in magnitude. Row r sees keys [begin[r], end[r]) of a block. */
+/* How PANEL_ROWS rows turn dots into weights 2^(dot - reference[r]). Queries carry scale * log2(e); where weights are
+ * taken, references are integers below 2^21 in magnitude. Row r sees keys [begin[r], end[r]) of a block. */
 struct panel_rows {
     const float *queries; /* [PANEL_ROWS][head_dim] */
     int64_t head_dim;

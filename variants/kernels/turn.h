@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Waiting for another thread of the team without a barrier. Whoever is waited for must be at work already. */
+/* Waiting for another thread of the team without a barrier. Whoever is waited for must get there without the waiter. */
 #ifndef KERNELS_TURN_H
 #define KERNELS_TURN_H
 
@@ -13,6 +13,7 @@ static inline void turn_await(const int64_t *counter, int64_t value) {
             sched_yield();
 }
 
+/* Brings the counter one further, and shows what was written before to whoever waits for that. */
 static inline void turn_pass(int64_t *counter) {
     __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE);
 }
