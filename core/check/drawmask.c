@@ -234,5 +234,5 @@ void check_mask_draw(const struct check_form *form, int threads, void *const dat
         slopes[h] = exp2f(-8.0f * (float)(h + 1) / (float)form->query_heads);
     const uint64_t key = check_stream(form->seed, STREAM_SINKS);
     for (int64_t h = 0; h < form->query_heads && sinks; ++h)
-        sinks[h] = h % 3 == 1 ? -INFINITY /* no sink */ : (float)check_normal(check_bits(key, (uint64_t)h));
+        sinks[h] = h % 3 == 2 ? -INFINITY /* no sink */ : (float)check_normal(check_bits(key, (uint64_t)h));
 }
