@@ -6,7 +6,6 @@
 
 import importlib.util
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -105,11 +104,10 @@ class Model:
 
     @cached_property
     def _library(self):
-        named = os.environ.get("ATTNBENCH_LIBRARY")
-        found = [place for place in ([Path(named)] if named else native.PLACES) if place.is_file()]
-        if not found:
-            raise Refused("libattnbench.so was not found; run scripts/setup, or set ATTNBENCH_LIBRARY")
-        return _ffi.dlopen(str(found[0]))
+        try:
+            return _ffi.dlopen(str(native.library_path()))
+        except FileNotFoundError as error:
+            raise Refused(str(error)) from error
 
     @contextmanager
     def _engine(self) -> Iterator["_Engine"]:

@@ -33,16 +33,20 @@ ERRORS = {1: ValueError, 2: Unsupported, 3: MemoryError}
 """By status, as core/api/attnbench_api.h numbers them."""
 
 
-@cache
-def open_library():
+def library_path() -> Path:
     """$ATTNBENCH_LIBRARY if set, else what scripts/setup built."""
     named = os.environ.get("ATTNBENCH_LIBRARY")
     places = (Path(named),) if named else PLACES
     for place in places:
         if place.is_file():
-            return ffi.dlopen(str(place))
+            return place
     tried = " and ".join(map(str, places))
     raise FileNotFoundError(f"libattnbench.so is not at {tried}; run scripts/setup, or set ATTNBENCH_LIBRARY")
+
+
+@cache
+def open_library():
+    return ffi.dlopen(str(library_path()))
 
 
 def new_session():
