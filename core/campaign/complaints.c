@@ -43,6 +43,13 @@ void campaign_complain(struct campaign_complaints *complaints, struct campaign_p
     *link = complaint;
 }
 
+static bool stands_among(const char *name, const char *const *names, size_t count) {
+    for (size_t n = 0; n < count; ++n)
+        if (strcmp(name, names[n]) == 0)
+            return true;
+    return false;
+}
+
 void campaign_complain_unknown(struct campaign_complaints *complaints, struct campaign_place place, const char *kind,
                                const char *name, const char *const *known, size_t known_count) {
     const char *const near = attn_nearest(name, known, known_count);
@@ -50,10 +57,11 @@ void campaign_complain_unknown(struct campaign_complaints *complaints, struct ca
         campaign_complain(complaints, place, "unknown %s '%s'; did you mean '%s'?", kind, name, near);
         return;
     }
-    char list[320] = "";
+    char list[768] = "";
     size_t used = 0;
     for (size_t n = 0; n < known_count && used < sizeof list; ++n)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", known[n]);
+        if (!stands_among(known[n], known, n)) /* variants share names of parameters */
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "", known[n]);
     campaign_complain(complaints, place, "unknown %s '%s'; known: %s", kind, name, list);
 }
 

@@ -16,8 +16,8 @@ static const struct {
 } descriptions[CLI_OPTION_COUNT] = {
     {"set", "KEY=VALUE", "changes one key of the config; may be repeated"},
     {"only", "REGEX", "keeps the cases whose label matches"},
-    {"output", "DIR", "-o DIR: the run directory itself; it must not exist"},
-    {"quick", NULL, "fewer cases and shorter times"},
+    {"output", "DIR", "-o DIR: where results go, must not exist; by default a new one below results/raw"},
+    {"quick", NULL, "shorter times; of a check, fewer cases"},
     {"long", NULL, "with ideas and traits"},
     {"format", "csv|jsonl", "how rows are written; csv by default"},
     {"samples", NULL, "a row for every timed iteration"},

@@ -4,8 +4,10 @@
 >>> out, lse = attention(q, k, v, causal="bottom_right", threads=2)
 """
 
+import operator
 import os
 import threading
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -81,6 +83,8 @@ def variants() -> list[str]:
 def parameters(variant: str) -> dict[str, str]:
     """The names and meanings of a variant's parameters."""
     library = open_library()
+    if variant not in variants():
+        raise ValueError(f"unknown variant {variant!r}; known: {', '.join(variants())}")
     rung = variants().index(variant)
     return {
         _text(library.attnbench_parameter_name(rung, n)): _text(library.attnbench_parameter_meaning(rung, n))
@@ -147,6 +151,25 @@ def _grid(name: str, given, dtype) -> np.ndarray:
     return _in_place(array.reshape((1,) * (4 - array.ndim) + array.shape), dense_axis=False)
 
 
+def _name(argument: str, given) -> bytes:
+    if not isinstance(given, str):
+        raise ValueError(f"{argument} is {given!r}; it must be a string")
+    return given.encode()
+
+
+def _whole(argument: str, given) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise ValueError(f"{argument} is {given!r}; it must be a whole number") from None
+
+
+def _window(given) -> list[int]:
+    if not isinstance(given, Sequence) or len(given) != 2:
+        raise ValueError(f"window is {given!r}; it must be (left, right)")
+    return [UNBOUNDED if side is None else _whole("a side of window", side) for side in given]
+
+
 def attention(
     q,
     k,
@@ -179,7 +202,7 @@ def attention(
     window        (left, right) positions around the query's own, None: no limit; without causal counted from top-left
     key_lengths   [batch]; query_offsets, key_offsets [n + 1]: n packed sequences in a batch of 1
     mask, bias    broadcast to [batch, query_heads, query_len, key_len]; boolean, True may attend; added to the score
-    alibi_slopes, sinks   [query_heads]; softcap: 0 is none; scale: None is 1/sqrt(head_dim)
+    alibi_slopes, sinks   [query_heads], a sink of -inf: none; softcap: 0 is none; scale: None is 1/sqrt(head_dim)
     threads       the most a parallel variant may use; isa: None is the highest level this machine runs
     parameters    of the variant, 0 is automatic
 
@@ -201,10 +224,9 @@ def attention(
             session, name.encode(), TYPES[array.dtype].encode(), _pointer(array), *_layout(array)
         )
         succeed(session, status)
-    succeed(session, library.attnbench_causal(session, causal.encode()))
+    succeed(session, library.attnbench_causal(session, _name("causal", causal)))
     if window is not None:
-        left, right = (UNBOUNDED if side is None else int(side) for side in window)
-        library.attnbench_window(session, left, right)
+        library.attnbench_window(session, *_window(window))
     if key_lengths is not None:
         library.attnbench_key_lengths(session, *lend(_list("key_lengths", key_lengths, np.int64, "iu"), "int64_t *"))
     if query_offsets is not None or key_offsets is not None:
@@ -228,9 +250,10 @@ def attention(
         if scale == 0:
             raise ValueError("scale is 0, which would make all keys alike; leave it out for 1/sqrt(head_dim)")
         library.attnbench_scale(session, scale)
-    library.attnbench_threads(session, threads)
-    succeed(session, library.attnbench_variant(session, variant.encode(), ffi.NULL if isa is None else isa.encode()))
-    for name, value in (parameters or {}).items():
-        succeed(session, library.attnbench_parameter(session, name.encode(), value))
+    library.attnbench_threads(session, _whole("threads", threads))
+    level = ffi.NULL if isa is None else _name("isa", isa)
+    succeed(session, library.attnbench_variant(session, _name("variant", variant), level))
+    for name, value in dict(parameters or {}).items():
+        succeed(session, library.attnbench_parameter(session, _name("a parameter", name), _whole(name, value)))
     succeed(session, library.attnbench_forward(session))
     return out, lse[..., 0]

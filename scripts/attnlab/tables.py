@@ -141,8 +141,15 @@ def _dependent(run: Run) -> list[str]:
     for factor in dependent:
         teller = next(f for f in run.varying if run.determines(f, factor))
         same = all(p.factors[factor] == p.factors[teller] for p in run.points)
-        lines.append(f"{factor} is {teller}" if same else f"{factor} follows from {teller}")
+        lines.append(f"{factor} is {teller}" if same else _followed(run, factor, teller))
     return lines
+
+
+def _followed(run: Run, factor: str, teller: str) -> str:
+    """How a factor follows from another; value by value where they are few."""
+    pairs = {p.factors[teller]: p.factors[factor] for p in run.points}
+    told = ", ".join(f"{value_text(factor, f)} at {value_text(teller, t)}" for t, f in pairs.items())
+    return f"{factor} follows from {teller}" + (f": {told}" if len(pairs) <= 4 else "")
 
 
 def _fixed(run: Run) -> str:

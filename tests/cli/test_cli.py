@@ -45,6 +45,7 @@ class Words(Program):
             (["export", "nowhere", "--format", "jsnl"], "did you mean 'jsonl'?"),
             (["time", "naiv", "query_len=8", "head_dim=8"], "naive"),
             (["time", "naive", "query_len=8", "head_dim=8", "isa=avx3"], "avx2"),
+            (["time", "naive", "query_len=8", "head_dim=8", "zz=1"], "split_keys, schedule"),  # the whole list
             (["run"], "usage: attnbench run CONFIG"),
             (["run", "a", "b"], "usage: attnbench run CONFIG"),
             (["time", "naive", "query_len=8,16", "head_dim=8", "--loop", "1"], "take one point; these words make 2"),

@@ -307,9 +307,13 @@ def test_files_that_are_not_results(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file.attrs["schema"] = "attnbench-results"
         file.attrs["schema_version"] = 99
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    (cut / "journal.jsonl").write_text("")
     cases = {
-        tmp_path / "none": "is not there; finish the run",
-        tmp_path: "is not there; finish the run",
+        tmp_path / "none": "is no run directory and no result file",
+        tmp_path: "is no run directory and no result file",
+        cut: "is not there; finish the run",
         tmp_path / "text.h5": "is not a result file of attnbench",
         tmp_path / "other.h5": "has schema attnbench-results 99; this program reads attnbench-results 1",
     }

@@ -149,7 +149,7 @@ def test_a_recorded_point_alone_is_a_line_across_the_panel():
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(Unreadable, match="is not there"):
+    with pytest.raises(Unreadable, match="is no run directory"):
         studies.read(tmp_path)
     (tmp_path / "results.h5").write_text("no HDF5")
     with pytest.raises(Unreadable, match="not a result file"):
