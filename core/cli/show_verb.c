@@ -49,7 +49,8 @@ static void name_columns(struct cli_table *table, const struct cli_run_view *vie
         char name[128];
         snprintf(name, sizeof name, "speed-up on %s", view->plan->baseline);
         cli_table_column(table, name, true);
-        cli_table_column(table, "its time", true);
+        snprintf(name, sizeof name, "%s takes", view->plan->baseline);
+        cli_table_column(table, name, true);
     }
     cli_table_column(table, "error/bound", true);
     cli_table_column(table, "timing", false);
@@ -77,7 +78,9 @@ static void add_point(struct cli_table *table, const struct cli_run_view *view, 
         if (view->varies[factor] && factor != FACTOR_VARIANT) {
             char text[512];
             cli_factor_text(point, factor, text, sizeof text);
-            cli_table_cell(table, "%s", text[0] ? text : "-");
+            const bool unused =
+                factor == FACTOR_PATTERN && point->capture_path; /* captured tensors follow no pattern */
+            cli_table_cell(table, "%s", text[0] && !unused ? text : "-");
         }
     if (view->parameters_vary)
         parameters_cell(table, view, point);
@@ -88,7 +91,7 @@ static void add_point(struct cli_table *table, const struct cli_run_view *view, 
     time_text(result.baseline_ns, base);
     cli_table_cell(table, "%s", result.pending ? "pending" : record_status_name(result.status));
     cli_table_cell(table, "%s", median);
-    if (measured) {
+    if (measured && result.time_ns.coverage > 0) { /* one invocation has no interval */
         cli_table_cell(table, "[%s, %s]", low, high);
         cli_table_cell(table, "%.4g %%", 100 * result.time_ns.coverage);
     } else {

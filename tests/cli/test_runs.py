@@ -14,6 +14,11 @@ from program import ATTNBENCH, LONG, PROBLEM, QUICK, SABOTEURS, Program, call, l
 
 
 class Runs(Program):
+    def test_one_invocation_has_no_interval(self):
+        result = call(ATTNBENCH, "time", "naive", "query_len=8", "head_dim=8", "--quick")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^naive +MEASURED +\S+ [mu]?s +- +- +1 ")
+
     def test_a_run_ends_in_its_table(self):
         result = self.run_config(self.matrix("[honest]", "baseline: honest\n"))
         self.assertEqual(result.returncode, 0, result.stderr)
