@@ -2,6 +2,7 @@
 /* From what the setters were told to a built problem: nothing a mask array holds is read before its
  * length was compared with the problem. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "api/handle.h"
 
@@ -64,6 +65,10 @@ static enum attn_status check_arrays(struct attnbench *session) {
     if (!status)
         status =
             check_count(session, "sinks", mask->sinks, session->sink_count, problem->query_heads, "one per query head");
+    for (int64_t h = 0; !status && mask->sinks && h < problem->query_heads; ++h)
+        if (mask->sinks[h] == INFINITY)
+            status = attn_fail(&session->error, ATTN_INVALID,
+                               "sinks[%" PRId64 "] is inf; a sink is a logit, or -inf for a head that has none", h);
     if (!status && mask->bias)
         status = broadcast(session, "bias", session->bias_shape, mask->bias_stride);
     if (!status && mask->allowed)

@@ -120,10 +120,6 @@ static enum attn_status check_mask(const struct attn_problem *problem, struct at
             return attn_fail(error, ATTN_INVALID,
                              "key_lengths[%" PRId64 "] is %" PRId64 "; it must be in 0..key_len = %" PRId64, b,
                              mask->key_lengths[b], problem->key_len);
-    for (int64_t h = 0; mask->sinks && h < problem->query_heads; ++h)
-        if (mask->sinks[h] == INFINITY)
-            return attn_fail(error, ATTN_INVALID,
-                             "sinks[%" PRId64 "] is inf; a sink is a logit, or -inf for a head that has none", h);
     return check_packing(problem, error);
 }
 
