@@ -245,9 +245,9 @@ def _roof(measured: list[dict]) -> Roof | None:
 def open_file(where: Path) -> tuple[Path, h5py.File]:
     """The result file of a run directory, or the file itself. Unreadable: there is none."""
     path = where / "results.h5" if where.is_dir() else where
-    if not path.is_file() and not (where / "journal.jsonl").is_file():
-        raise Unreadable(f"{where} is no run directory and no result file")
     if not path.is_file():
+        if not (where / "journal.jsonl").is_file():
+            raise Unreadable(f"{where} is no run directory and no result file")
         raise Unreadable(f"{path} is not there; finish the run with 'attnbench resume', or 'attnbench rebuild' it")
     try:
         return path, h5py.File(path, "r")

@@ -128,6 +128,13 @@ VEC_INLINE void panel_weigh(const struct panel_rows *rows, vec acc[PANEL_ROWS][P
     }
 }
 
+/* Adds the sums of weights to the rows'. False when some dot lay beyond the threshold. */
+VEC_INLINE bool panel_weighed(struct panel_rows *rows, const vec sum[PANEL_ROWS], vec_bits highest) {
+    for (int r = 0; r < PANEL_ROWS; ++r)
+        rows->sums[r] += vec_sum(sum[r]);
+    return vec_exp2_within(highest, rows->threshold);
+}
+
 /* The fused step for whole panels that every row sees: weights leave the registers only once, while the next tile's
  * products are already under way. False, with weights and sums worthless, when some dot lies beyond the threshold. */
 static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, const float *panel, int64_t panels,
@@ -143,9 +150,7 @@ static __attribute__((noinline)) bool panel_weights(struct panel_rows *rows, con
         panel_dots(head_dim, rows->queries, head_dim, panel, acc);
         panel_weigh(rows, acc, sum, &highest, weights + n * PANEL_KEYS, stride);
     }
-    for (int r = 0; r < PANEL_ROWS; ++r)
-        rows->sums[r] += vec_sum(sum[r]);
-    return vec_exp2_within(highest, rows->threshold);
+    return panel_weighed(rows, sum, highest);
 }
 
 /* panel_weights for one panel, the first that these rows see: a row without a reference takes it from its highest dot,
@@ -168,9 +173,7 @@ static __attribute__((noinline)) bool panel_first_weights(struct panel_rows *row
         sum[r] = vec_all(0.0f);
     }
     panel_weigh(rows, acc, sum, &highest, weights, stride);
-    for (int r = 0; r < PANEL_ROWS; ++r)
-        rows->sums[r] += vec_sum(sum[r]);
-    return vec_exp2_within(highest, rows->threshold);
+    return panel_weighed(rows, sum, highest);
 }
 
 /* acc[r] = queries[r] . the VEC_LANES keys from `first` on, a multiple of VEC_LANES. `panel` is that of key 0. */
@@ -220,9 +223,7 @@ static __attribute__((noinline)) bool panel_edge_weights(struct panel_rows *rows
             vec_store(weights + r * stride + n, weight);
         }
     }
-    for (int r = 0; r < PANEL_ROWS; ++r)
-        rows->sums[r] += vec_sum(sum[r]);
-    return vec_exp2_within(highest, rows->threshold);
+    return panel_weighed(rows, sum, highest);
 }
 
 /* Gives rows without a reference their first one, from their dots with those of VEC_LANES keys from `first` on that
